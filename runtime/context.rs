@@ -1,0 +1,100 @@
+//! The context: which loop this thread is inside of.
+//!
+//! Promises: one thread-local points to the loop; entering a loop inside a loop is refused; whatever
+//! way a loop is left, by return or by panic, the thread is as it was.
+//! Does not know: how the loop runs.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::driver::Driver;
+use crate::observer::{self, Actor, Observer};
+use crate::scheduler::Scheduler;
+use crate::task_queue::{self, TaskQueue};
+
+/// The parts of a loop that tasks reach for.
+pub(crate) struct Parts {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) driver: Rc<Driver>,
+    pub(crate) observer: Option<Rc<dyn Observer>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Parts>>> = const { RefCell::new(None) };
+}
+
+/// The loop this thread is inside of. Otherwise panics: `what` needs it, and the message says the cure.
+#[track_caller]
+#[inline]
+pub(crate) fn current(what: &str) -> Rc<Parts> {
+    match try_current() {
+        Some(parts) => parts,
+        None => panic!("{what} needs a running loop: call it inside block_on(), or in a task of the loop"),
+    }
+}
+
+/// The loop this thread is inside of, if any.
+#[inline]
+pub(crate) fn try_current() -> Option<Rc<Parts>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Enters a loop to run it.
+///
+/// # Panics
+///
+/// If the thread is inside a loop already.
+#[track_caller]
+pub(crate) fn enter(parts: &Rc<Parts>) -> Inside {
+    if try_current().is_some() {
+        panic!(
+            "block_on() was called inside a running loop, which would stop that loop: \
+             await the future instead, or call block_on() in a thread of its own, by to_thread()"
+        );
+    }
+    enter_to_drop(parts)
+}
+
+/// Enters a loop to run its destructors, wherever that happens.
+pub(crate) fn enter_to_drop(parts: &Rc<Parts>) -> Inside {
+    let here = Surroundings {
+        parts: Some(parts.clone()),
+        home: Some(parts.scheduler.tasks().queue().clone()),
+        observer: parts.observer.clone(),
+        actor: Actor::Outside,
+    };
+    Inside { before: Some(here.install()) }
+}
+
+/// While it lives, this thread is inside the loop.
+pub(crate) struct Inside {
+    before: Option<Surroundings>,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            before.install();
+        }
+    }
+}
+
+/// What the thread-locals hold for one loop, or for none.
+struct Surroundings {
+    parts: Option<Rc<Parts>>,
+    home: Option<Rc<TaskQueue>>,
+    observer: Option<Rc<dyn Observer>>,
+    actor: Actor,
+}
+
+impl Surroundings {
+    /// Puts these in place and returns what was there.
+    fn install(self) -> Surroundings {
+        Surroundings {
+            parts: CURRENT.try_with(|current| current.replace(self.parts)).ok().flatten(),
+            home: task_queue::set_home(self.home),
+            observer: observer::watch(self.observer),
+            actor: observer::set_actor(self.actor),
+        }
+    }
+}

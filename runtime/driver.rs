@@ -1,0 +1,221 @@
+//! The driver: waits for the world (sockets, time, threads) and wakes whoever the world made ready.
+//!
+//! ```text
+//!   park(limit):  reactor.poll(limit)  -> wakers of ready sources
+//!                 wheel.advance(now)   -> wakers of due timers
+//!                 wake them all
+//! ```
+//!
+//! Promises: no timer fires before its deadline (deadlines round up to a tick, now rounds down); a
+//! wait ends at the next deadline and not before, unless something happens; a turn that does not wait
+//! makes no system call if no socket is open; nothing is woken while a borrow is held.
+//! Does not know: tasks.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::arena::Key;
+use crate::clock::{Clock, Instant};
+use crate::observer::{self, Actor, Event};
+use crate::pool::Pool;
+use crate::reactor::Reactor;
+use crate::timer_wheel::TimerWheel;
+use crate::wakers::Wakers;
+
+/// One tick of the wheel.
+const TICK: u64 = 1_000_000;
+
+/// Everything a loop can wait for, but tasks.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    reactor: Rc<Reactor>,
+    wheel: RefCell<TimerWheel>,
+    clock: Clock,
+    /// The time at the last look: what this turn shares, so that not every poll reads the clock.
+    now: Cell<Instant>,
+    pool: Pool,
+    /// `to_thread` closures whose results somebody waits for.
+    jobs: Cell<usize>,
+    /// Real time already waited towards the next deadline of a virtual clock.
+    waited: Cell<Duration>,
+    due: RefCell<Wakers>,
+    closed: Cell<bool>,
+}
+
+impl Driver {
+    /// A driver, and the waker that ends its wait from any thread.
+    pub(crate) fn new(clock: Clock, threads: usize) -> io::Result<(Driver, Waker)> {
+        let (reactor, unpark) = Reactor::new()?;
+        let driver = Driver {
+            reactor: Rc::new(reactor),
+            wheel: RefCell::new(TimerWheel::new()),
+            now: Cell::new(clock.now()),
+            clock,
+            pool: Pool::new(threads),
+            jobs: Cell::new(0),
+            waited: Cell::new(Duration::ZERO),
+            due: RefCell::new(Wakers::new()),
+            closed: Cell::new(false),
+        };
+        // The wheel starts today, not at the beginning of time.
+        driver.wheel.borrow_mut().advance(tick_before(driver.now.get()), &mut Wakers::new());
+        Ok((driver, unpark))
+    }
+
+    /// Looks at the world without waiting.
+    pub(crate) fn look(&self) {
+        if !self.reactor.is_empty() {
+            self.poll(Some(Duration::ZERO));
+        }
+        self.fire();
+    }
+
+    /// Waits until the next deadline, or until something happens before it.
+    pub(crate) fn park(&self) {
+        let deadline = self.wheel.borrow().next_deadline().map(|tick| Instant(tick.saturating_mul(TICK)));
+        let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
+        if self.clock.is_real() || left == Some(Duration::ZERO) {
+            self.poll(left);
+        } else if self.clock.is_virtual() {
+            self.park_in_virtual_time(deadline, left);
+        } else {
+            // The manual clock stands still: only the world, or another thread, can end this wait.
+            self.poll(None);
+        }
+        self.fire();
+    }
+
+    fn park_in_virtual_time(&self, deadline: Option<Instant>, left: Option<Duration>) {
+        let (Some(deadline), Some(left)) = (deadline, left) else { return self.poll(None) };
+        let nothing_outside = self.jobs.get() == 0 && self.reactor.is_empty();
+        let left = left.saturating_sub(self.waited.get());
+        if !nothing_outside && !left.is_zero() {
+            let begun = Instant::of_the_machine();
+            self.poll(Some(left));
+            let waited = Instant::of_the_machine() - begun;
+            if waited < left {
+                self.waited.set(self.waited.get() + waited);
+                return;
+            }
+        }
+        self.waited.set(Duration::ZERO);
+        self.clock.jump(deadline);
+    }
+
+    fn poll(&self, limit: Option<Duration>) {
+        let waits = limit != Some(Duration::ZERO);
+        if waits {
+            observer::tell(|| Event::Parked { limit });
+        }
+        let mut due = self.due.take();
+        let polled = self.reactor.poll(limit, &mut due);
+        if waits {
+            observer::tell(|| Event::Unparked);
+        }
+        self.wake(due, Actor::Socket);
+        if let Err(error) = polled {
+            panic!("the event loop can no longer wait for the system: {error}; was one of its descriptors closed?");
+        }
+    }
+
+    /// Wakes those whose time has come.
+    fn fire(&self) {
+        let now = self.clock.now();
+        self.now.set(now);
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.is_empty() {
+            return;
+        }
+        let mut due = self.due.take();
+        wheel.advance(tick_before(now), &mut due);
+        drop(wheel);
+        let timers = due.len();
+        if timers > 0 {
+            observer::tell(|| Event::Fired { timers });
+        }
+        self.wake(due, Actor::Timer);
+    }
+
+    fn wake(&self, mut due: Wakers, by: Actor) {
+        let actor = observer::set_actor(by);
+        due.wake_all();
+        observer::set_actor(actor);
+        self.due.replace(due);
+    }
+
+    /// Keeps `waker` until `deadline`; `None` for the end of time, which needs no timer.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Option<Key> {
+        if deadline == Instant::FAR {
+            return None;
+        }
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.is_empty() {
+            // An empty wheel is not advanced; so it is now, to put the timer on the level it belongs.
+            wheel.advance(tick_before(self.now.get()), &mut Wakers::new());
+        }
+        Some(wheel.insert(deadline.0.div_ceil(TICK), waker))
+    }
+
+    /// Forgets a timer.
+    pub(crate) fn cancel(&self, timer: Key) {
+        let waker = self.wheel.borrow_mut().cancel(timer);
+        drop(waker);
+    }
+
+    /// Has a timer wake `waker` instead. False if it has fired.
+    pub(crate) fn rewake(&self, timer: Key, waker: &Waker) -> bool {
+        match self.wheel.borrow_mut().waker_mut(timer) {
+            None => return false,
+            Some(current) if current.will_wake(waker) => return true,
+            Some(_) => {}
+        }
+        let waker = waker.clone();
+        let mut wheel = self.wheel.borrow_mut();
+        let before = wheel.waker_mut(timer).map(|current| std::mem::replace(current, waker));
+        drop(wheel);
+        before.is_some()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The time at the last look: never later than the clock.
+    pub(crate) fn turn_began(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        &self.reactor
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Someone waits, or no longer waits, for a thread's result: a virtual clock takes that into account.
+    pub(crate) fn count_jobs(&self, by: isize) {
+        self.jobs.set(self.jobs.get().saturating_add_signed(by));
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// The loop's end: timers are forgotten, sockets fail, jobs not begun are dropped.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let timers = self.wheel.borrow_mut().drain();
+        drop(timers);
+        self.reactor.close();
+        self.pool.close();
+    }
+}
+
+/// The last tick that has begun.
+fn tick_before(now: Instant) -> u64 {
+    now.0 / TICK
+}

@@ -1,0 +1,295 @@
+//! The event loop: takes turns until the future it was given is done.
+//!
+//! ```text
+//!   block_on(root):  enter the loop; queue the root like any task
+//!     repeat:        collect what other threads left
+//!                    round: poll each task that is ready, once         -> the root is done? return
+//!                    nothing ready?      park until the next deadline
+//!                    64 polls done?      look at the world, do not wait
+//! ```
+//!
+//! Promises: a nested `block_on` is refused; the world is looked at every 64 polls, so that a spinning
+//! task starves neither sockets nor timers; dropping the loop drops every task on this thread, inside
+//! the loop, before timers and sockets go.
+//! Does not know: what tasks do.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::thread;
+
+use crate::arena::Key;
+use crate::clock::Clock;
+use crate::context::{self, Parts};
+use crate::driver::Driver;
+use crate::observer::Observer;
+use crate::order::Order;
+use crate::scheduler::{PollRoot, Round, Scheduler};
+use crate::task::{JoinHandle, TaskInfo, Tasks};
+use crate::task_queue::TaskQueue;
+
+/// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
+/// a clock reading and, with sockets open, a system call.
+const POLLS_PER_LOOK: usize = 64;
+
+/// A single-threaded event loop with its tasks, timers, sockets and thread pool.
+///
+/// It is not `Send`, and the futures it runs need not be. Dropping it cancels what is left.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let event_loop = roundel::EventLoop::new()?;
+/// let answer = event_loop.block_on(async { 6 * 7 });
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "Runtime")]
+#[doc(alias = "LocalRuntime")]
+#[doc(alias = "Runner")]
+pub struct EventLoop {
+    parts: Rc<Parts>,
+}
+
+impl EventLoop {
+    /// A loop on the real clock, first in first out, with nobody watching.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left, or 4,096 loops are alive in this process.
+    #[doc(alias = "new_event_loop")]
+    pub fn new() -> io::Result<EventLoop> {
+        EventLoop::builder().build()
+    }
+
+    /// A loop with another clock, another order or an observer.
+    pub fn builder() -> Builder {
+        Builder { clock: None, order: Order::fifo(), observer: None, threads: None }
+    }
+
+    /// Runs the loop until `future` is done, and gives its output. Tasks that are not done by then
+    /// wait for the next `block_on`.
+    ///
+    /// The future need be neither `'static` nor `Send`. A panic in it comes out of here, and the loop
+    /// can be used again; a panic in a task goes to that task's handle.
+    ///
+    /// # Panics
+    ///
+    /// Inside a running loop: await the future there instead.
+    #[track_caller]
+    #[doc(alias = "run_until_complete")]
+    #[doc(alias = "run")]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _inside = context::enter(&self.parts);
+        let mut future = pin!(future);
+        let _root = Root::enter(self.tasks(), Location::caller());
+        let mut output = None;
+        self.run(&mut |cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => {
+                output = Some(value);
+                true
+            }
+            Poll::Pending => false,
+        });
+        output.expect("the loop runs until the root is done")
+    }
+
+    /// One turn, without waiting: gives each ready task one poll, then looks at sockets and timers.
+    /// Returns whether anything is ready for the next turn.
+    ///
+    /// For programs with a loop of their own, and for stepping through a run on a manual clock.
+    ///
+    /// # Panics
+    ///
+    /// Inside a running loop.
+    #[track_caller]
+    #[doc(alias = "run_once")]
+    pub fn turn(&self) -> bool {
+        let _inside = context::enter(&self.parts);
+        let Parts { scheduler, driver, .. } = &*self.parts;
+        driver.look();
+        scheduler.collect_mail();
+        scheduler.round(usize::MAX, &mut |_| false);
+        driver.look();
+        !self.tasks().queue().is_empty() || self.tasks().queue().has_mail()
+    }
+
+    /// Makes a task, to run when the loop next does.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.tasks().spawn(future, None, Location::caller())
+    }
+
+    /// Every task that is not over, in order of spawning.
+    pub fn all_tasks(&self) -> Vec<TaskInfo> {
+        self.tasks().all()
+    }
+
+    /// The clock that this loop's timers go by.
+    pub fn clock(&self) -> Clock {
+        self.parts.driver.clock().clone()
+    }
+
+    fn run(&self, poll_root: PollRoot<'_>) {
+        let Parts { scheduler, driver, .. } = &*self.parts;
+        let queue = scheduler.tasks().queue();
+        let mut polls = 0;
+        loop {
+            scheduler.collect_mail();
+            match scheduler.round(POLLS_PER_LOOK - polls, poll_root) {
+                Round::RootFinished => return,
+                Round::Polled(polled) => polls += polled,
+            }
+            if queue.is_empty() {
+                polls = 0;
+                if queue.settle() {
+                    driver.park();
+                    queue.rise();
+                }
+            } else if polls >= POLLS_PER_LOOK {
+                polls = 0;
+                driver.look();
+            }
+        }
+    }
+
+    pub(crate) fn tasks(&self) -> &Rc<Tasks> {
+        self.parts.scheduler.tasks()
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        // Destructors of futures may spawn, wake, and cancel timers: they find the loop around them.
+        let _inside = context::enter_to_drop(&self.parts);
+        self.tasks().close();
+        self.parts.driver.close();
+        self.tasks().queue().close();
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("tasks", &self.all_tasks().len())
+            .field("clock", &self.clock())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The root's place among the tasks, given up when `block_on` is left, by whatever way.
+struct Root<'a> {
+    tasks: &'a Tasks,
+    key: Key,
+}
+
+impl Root<'_> {
+    fn enter<'a>(tasks: &'a Tasks, site: &'static Location<'static>) -> Root<'a> {
+        Root { tasks, key: tasks.admit_root(site) }
+    }
+}
+
+impl Drop for Root<'_> {
+    fn drop(&mut self) {
+        self.tasks.dismiss_root(self.key);
+    }
+}
+
+/// What an [`EventLoop`] is to be like.
+#[must_use = "a builder makes nothing until build() is called"]
+pub struct Builder {
+    clock: Option<Clock>,
+    order: Order,
+    observer: Option<Rc<dyn Observer>>,
+    threads: Option<usize>,
+}
+
+impl Builder {
+    /// The clock that timers go by; the real one if not given.
+    #[doc(alias = "start_paused")]
+    pub fn clock(mut self, clock: Clock) -> Builder {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The order in which ready tasks take their turns; first in first out if not given.
+    pub fn order(mut self, order: Order) -> Builder {
+        self.order = order;
+        self
+    }
+
+    /// Who is told of every event; nobody if not given.
+    pub fn observer(mut self, observer: Rc<dyn Observer>) -> Builder {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// How many threads `to_thread` may use, at least one; if not given, four more than there are
+    /// processors and 32 at most, as in asyncio.
+    #[doc(alias = "max_blocking_threads")]
+    #[doc(alias = "max_workers")]
+    pub fn threads(mut self, limit: usize) -> Builder {
+        self.threads = Some(limit);
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors left, or 4,096 loops are alive in this process.
+    pub fn build(self) -> io::Result<EventLoop> {
+        let threads = self.threads.unwrap_or_else(|| {
+            let processors = thread::available_parallelism().map_or(1, |n| n.get());
+            (processors + 4).min(32)
+        });
+        let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), threads)?;
+        let tasks = Rc::new(Tasks::new(Rc::new(TaskQueue::open(unpark)?)));
+        let scheduler = Scheduler::new(tasks, self.order);
+        let parts = Parts { scheduler, driver: Rc::new(driver), observer: self.observer };
+        Ok(EventLoop { parts: Rc::new(parts) })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("clock", &self.clock)
+            .field("order", &self.order)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs `future` on a loop of its own, to its end, and cancels whatever tasks it left.
+///
+/// Every future here lives on one thread: neither this one nor those it spawns need be `Send`.
+///
+/// ```
+/// let sum = roundel::block_on(async {
+///     let two = roundel::spawn(async { 2 });
+///     40 + two.await.expect("nobody cancels it")
+/// });
+/// assert_eq!(sum, 42);
+/// ```
+///
+/// # Panics
+///
+/// Inside a running loop, and if the system refuses the descriptors that a loop needs
+/// ([`EventLoop::new`] gives that as an error).
+#[track_caller]
+#[doc(alias = "run")]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match EventLoop::new() {
+        Ok(event_loop) => event_loop.block_on(future),
+        Err(error) => panic!("block_on() cannot make an event loop: {error}"),
+    }
+}

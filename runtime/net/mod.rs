@@ -1,0 +1,1 @@
+//! Sockets, with inherent async methods and `futures_io`'s traits.

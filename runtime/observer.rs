@@ -1,0 +1,303 @@
+//! The first seam: an [`Observer`] is told what the loop does, as it does it.
+//!
+//! ```text
+//!   Spawned -> Woken -> PollStarted -> Waiting(for what) -> PollEnded -> Woken(by whom) -> ... -> Finished
+//!                                      Parked -> Unparked, Fired
+//!                                      Acquired, Released
+//! ```
+//!
+//! The file also keeps two small facts of this thread that others ask for: who acts just now (the
+//! cause of the next wake), and what the current task said it waits for.
+//!
+//! Promises: with nobody watching, an event costs one branch; an observer is called with no borrow
+//! and no lock of the runtime held.
+//! Does not know: how any of the events come about.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Something that wants to be told of every event of a loop.
+///
+/// Set one with [`EventLoop::builder().observer(..)`](crate::Builder::observer). It is called on the
+/// loop's thread, in the middle of things: it should note the event down and return. It must not
+/// spawn, wake or block; a panic in it passes through whatever was under way.
+pub trait Observer {
+    /// Tells one event, at the moment it happens.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// The number of a task: 0 for the future given to `block_on`, then 1, 2, 3 in order of spawning.
+///
+/// A loop never uses a number twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub(crate) u64);
+
+impl TaskId {
+    /// The number itself.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.0)
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.0)
+    }
+}
+
+/// Who is acting: the cause of a wake or of a spawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Code outside any task: before `block_on`, or in a destructor at the loop's end.
+    Outside,
+    /// A task, during its poll.
+    Task(TaskId),
+    /// A timer that came due.
+    Timer,
+    /// A socket that became ready.
+    Socket,
+    /// Another thread.
+    Thread,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Waits {
+    /// Something this runtime did not make: its waker went elsewhere.
+    #[default]
+    Foreign,
+    /// Its next turn, which it gave away.
+    Turn,
+    /// A deadline.
+    Timer,
+    /// A socket to become ready.
+    Socket,
+    /// A closure on the thread pool.
+    Thread,
+    /// Another task to finish.
+    Task,
+    /// The members of a gather or a group to finish.
+    Children,
+    /// A lock.
+    Lock,
+    /// Permits of a semaphore.
+    Semaphore,
+    /// An event to be set.
+    Event,
+    /// A condition to be notified.
+    Condition,
+    /// The other parties of a barrier.
+    Barrier,
+    /// An item in a queue, or room for one, or its work to be done.
+    Queue,
+    /// A value through a oneshot channel.
+    Oneshot,
+    /// A once-cell to be filled.
+    OnceCell,
+}
+
+/// One primitive among all: a kind and a number, given out when it is first seen by an observer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// What it is.
+    pub kind: Waits,
+    /// Which one of this thread: 1, 2, 3 in order of first use under an observer; 0 is unnumbered.
+    pub number: u32,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With its output.
+    Returned,
+    /// By a panic.
+    Panicked,
+    /// By being cancelled.
+    Cancelled,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A task was made.
+    Spawned {
+        /// The new task.
+        task: TaskId,
+        /// Its name, if it was given one.
+        name: Option<&'a str>,
+        /// The line that spawned it.
+        site: &'static Location<'static>,
+        /// Who spawned it.
+        by: Actor,
+    },
+    /// A task went from waiting to ready. Wakes of a task that is ready already are not told.
+    Woken {
+        /// The task.
+        task: TaskId,
+        /// Who woke it.
+        by: Actor,
+    },
+    /// A task's turn begins.
+    PollStarted {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task's turn is over.
+    PollEnded {
+        /// The task.
+        task: TaskId,
+        /// Whether it goes on waiting (or is finished).
+        pending: bool,
+    },
+    /// A task joins the line for something.
+    Waiting {
+        /// Who waits.
+        by: Actor,
+        /// For what.
+        resource: Resource,
+        /// The line of the call, where the call can know it.
+        site: Option<&'static Location<'static>>,
+    },
+    /// A lock or permits were taken.
+    Acquired {
+        /// Who took it.
+        by: Actor,
+        /// What was taken.
+        resource: Resource,
+        /// The line of the call.
+        site: &'static Location<'static>,
+    },
+    /// A lock or permits were given back.
+    Released {
+        /// Who gave it back.
+        by: Actor,
+        /// What was given back.
+        resource: Resource,
+    },
+    /// A task is over and its future is dropped.
+    Finished {
+        /// The task.
+        task: TaskId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The loop goes to wait for the world.
+    Parked {
+        /// For how long at most; `None` is for ever.
+        limit: Option<Duration>,
+    },
+    /// The loop is back.
+    Unparked,
+    /// Timers came due.
+    Fired {
+        /// How many.
+        timers: usize,
+    },
+}
+
+thread_local! {
+    static ACTOR: Cell<Actor> = const { Cell::new(Actor::Outside) };
+    static WAITS: Cell<Waits> = const { Cell::new(Waits::Foreign) };
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static OBSERVER: RefCell<Option<Rc<dyn Observer>>> = const { RefCell::new(None) };
+    static LABELS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Makes `observer` the one that this thread's events go to; returns the one before.
+pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
+    // A loop dropped by a thread-local's destructor finds the thread's observer gone: nobody watches.
+    let swapped = OBSERVER.try_with(|current| {
+        WATCHED.set(observer.is_some());
+        current.replace(observer)
+    });
+    swapped.ok().flatten()
+}
+
+/// Tells an event, which is only put together if somebody watches.
+#[inline]
+pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
+    if WATCHED.get() {
+        pass_on(&event());
+    }
+}
+
+#[cold]
+fn pass_on(event: &Event<'_>) {
+    let observer = OBSERVER.try_with(|current| current.borrow().clone());
+    if let Ok(Some(observer)) = observer {
+        observer.event(event);
+    }
+}
+
+/// Who acts just now on this thread.
+pub(crate) fn actor() -> Actor {
+    ACTOR.get()
+}
+
+/// Says who acts from now on; returns who did.
+pub(crate) fn set_actor(actor: Actor) -> Actor {
+    ACTOR.replace(actor)
+}
+
+/// What the current task said last that it waits for; the next one begins with `Foreign`.
+pub(crate) fn take_waits() -> Waits {
+    WAITS.take()
+}
+
+/// Puts back what was taken by [`take_waits`].
+pub(crate) fn put_waits(waits: Waits) {
+    WAITS.set(waits);
+}
+
+/// A primitive's future says that it now waits. Works under any executor; where no loop runs, nobody hears it.
+#[inline]
+pub(crate) fn waiting(kind: Waits, label: &Label, site: Option<&'static Location<'static>>) {
+    WAITS.set(kind);
+    tell(|| Event::Waiting { by: actor(), resource: label.resource(kind), site });
+}
+
+/// As [`waiting`], for what has no number of its own.
+#[inline]
+pub(crate) fn waiting_for(kind: Waits) {
+    WAITS.set(kind);
+    tell(|| Event::Waiting { by: actor(), resource: Resource { kind, number: 0 }, site: None });
+}
+
+/// A primitive's number, given out the first time somebody watches it.
+#[derive(Debug, Default)]
+pub(crate) struct Label(Cell<u32>);
+
+impl Label {
+    pub(crate) const fn new() -> Label {
+        Label(Cell::new(0))
+    }
+
+    pub(crate) fn resource(&self, kind: Waits) -> Resource {
+        if self.0.get() == 0 {
+            LABELS.set(LABELS.get() + 1);
+            self.0.set(LABELS.get());
+        }
+        Resource { kind, number: self.0.get() }
+    }
+
+    #[inline]
+    pub(crate) fn acquired(&self, kind: Waits, site: &'static Location<'static>) {
+        tell(|| Event::Acquired { by: actor(), resource: self.resource(kind), site });
+    }
+
+    #[inline]
+    pub(crate) fn released(&self, kind: Waits) {
+        tell(|| Event::Released { by: actor(), resource: self.resource(kind) });
+    }
+}

@@ -1,0 +1,142 @@
+//! The pool: threads that run closures which would block the loop.
+//!
+//! ```text
+//!   submit ---> jobs: [ a ][ b ] ---> an idle thread, or a new one while there are fewer than the limit
+//! ```
+//!
+//! Threads start when there is work and no idle thread, and go home after ten idle seconds.
+//!
+//! Promises: no more threads than the limit; a job that was accepted runs once, or is dropped unrun if
+//! the pool is closed first; closing waits for nobody: jobs under way finish by themselves.
+//! Does not know: tasks, loops, wakers.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than most pauses between bursts, short enough not to hold an idle program's memory.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// A bounded set of threads, shared with them.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limit: usize,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// No thread is started yet.
+    pub(crate) fn new(limit: usize) -> Pool {
+        let shared = Shared { limit: limit.max(1), state: Mutex::default(), work: Condvar::new() };
+        Pool { shared: Arc::new(shared) }
+    }
+
+    /// Queues a job for the next free thread.
+    ///
+    /// # Errors
+    ///
+    /// If the OS refuses the very first thread. With at least one running, the job waits for that one.
+    pub(crate) fn submit(&self, job: Job) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            drop(state);
+            return Err(io::Error::other("the event loop of this to_thread() is gone"));
+        }
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() {
+            drop(state);
+            self.shared.work.notify_one();
+            return Ok(());
+        }
+        if state.threads == self.shared.limit {
+            return Ok(());
+        }
+        state.threads += 1;
+        drop(state);
+        let shared = self.shared.clone();
+        let started = thread::Builder::new().name("roundel-pool".into()).spawn(move || shared.work());
+        let Err(error) = started else { return Ok(()) };
+        let mut state = self.shared.lock();
+        state.threads -= 1;
+        let abandoned = if state.threads == 0 { state.jobs.pop_back() } else { None };
+        drop(state);
+        // With other threads about, the job is theirs; without, nobody would ever run it.
+        if abandoned.is_some() { Err(error) } else { Ok(()) }
+    }
+
+    /// Drops the jobs that have not begun, and lets idle threads go.
+    pub(crate) fn close(&self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let unrun = std::mem::take(&mut state.jobs);
+        drop(state);
+        self.shared.work.notify_all();
+        drop(unrun);
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.shared.lock().threads
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("limit", &self.shared.limit).field("threads", &self.threads()).finish()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No user code runs under this lock, so it is never left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of one thread.
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                // A job catches its own panics; what still comes out must not cost the pool a thread.
+                let _ = panic::catch_unwind(AssertUnwindSafe(job));
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (back, waited) = self.work.wait_timeout(state, IDLE_LIMIT).unwrap_or_else(PoisonError::into_inner);
+            state = back;
+            state.idle -= 1;
+            if waited.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}

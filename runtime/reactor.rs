@@ -1,0 +1,344 @@
+//! The reactor: sockets in, wakers of the ready ones out. The one place that waits for the OS.
+//!
+//! ```text
+//!                        read side            write side
+//!   source 3, life 7   [ ready, waiters: ]  [ not ready, waiters: 12 15 ]
+//!                            ^                      ^
+//!   poll: token (3, 7) readable              token (3, 7) writable -> ready, wake 12 and 15
+//!   operation says WouldBlock ----------------> not ready
+//! ```
+//!
+//! Registration is edge-triggered and happens once a source: an event says that something changed,
+//! and the side stays ready until an operation says WouldBlock.
+//!
+//! Promises: readiness is lost on WouldBlock only, or on a short read or write before any hang-up or
+//! error was seen (epoll(7), "Will closing..." and "Do I need to..."); an event for a source that is
+//! gone finds nothing; a source is deregistered before it is closed; every waiter of a side is woken.
+//! Does not know: tasks, timers, what the sockets carry.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::Duration;
+
+use mio::{Events, Interest, Token};
+
+use crate::arena::{Arena, Key, Linked, List};
+use crate::observer::{self, Waits};
+use crate::wakers::Wakers;
+
+/// Events taken from the OS at once. A longer list is only taken in several goes; none is lost.
+const EVENTS_AT_ONCE: usize = 1024;
+
+/// The longest single wait: some systems misread a timeout of several weeks.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// Operations between two looks at the OS, after which one gives its turn away: a socket that is
+/// always ready must not hold the loop. At 1 us each, about a quarter of a millisecond.
+const OPERATIONS_PER_LOOK: u32 = 256;
+
+const UNPARK: Token = Token(usize::MAX);
+
+/// mio's registry, and what is known of each source in it.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    poll: RefCell<Option<(mio::Poll, Events)>>,
+    sources: RefCell<Sources>,
+    operations: Cell<u32>,
+    closed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Sources {
+    sides: Arena<[SideState; 2]>,
+    waiters: Arena<Linked<Waker>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SideState {
+    ready: bool,
+    /// A hang-up or an error was seen: from now on only WouldBlock takes readiness away.
+    ended: bool,
+    waiters: List,
+}
+
+/// One of the two directions of a source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Read = 0,
+    Write = 1,
+}
+
+impl Reactor {
+    /// A reactor, and the waker that ends its wait from any thread.
+    pub(crate) fn new() -> io::Result<(Reactor, Waker)> {
+        let poll = mio::Poll::new()?;
+        let unparker = Unparker(mio::Waker::new(poll.registry(), UNPARK)?);
+        let reactor = Reactor {
+            poll: RefCell::new(Some((poll, Events::with_capacity(EVENTS_AT_ONCE)))),
+            sources: RefCell::new(Sources { sides: Arena::new(), waiters: Arena::new() }),
+            operations: Cell::new(0),
+            closed: Cell::new(false),
+        };
+        Ok((reactor, Waker::from(Arc::new(unparker))))
+    }
+
+    /// Registers `io` for both directions. `ready` says whether to try an operation before any event.
+    pub(crate) fn register<S: mio::event::Source>(self: &Rc<Self>, mut io: S, ready: bool) -> io::Result<Source<S>> {
+        let poll = self.poll.borrow();
+        let Some((poll, _)) = &*poll else { return Err(loop_is_gone()) };
+        let side = SideState { ready, ended: false, waiters: List::new() };
+        let key = self.sources.borrow_mut().sides.insert([side; 2]);
+        let token = Token(key.index as usize | (key.life as usize) << 32);
+        if let Err(error) = poll.registry().register(&mut io, token, Interest::READABLE | Interest::WRITABLE) {
+            self.sources.borrow_mut().sides.remove(key);
+            return Err(error);
+        }
+        Ok(Source { io, key, reactor: self.clone() })
+    }
+
+    /// Waits until something happens, `limit` at most (`None`: for ever), and collects the wakers of
+    /// what became ready. May return early.
+    pub(crate) fn poll(&self, limit: Option<Duration>, due: &mut Wakers) -> io::Result<()> {
+        self.operations.set(0);
+        let mut poll = self.poll.borrow_mut();
+        let Some((poll, events)) = &mut *poll else { return Err(loop_is_gone()) };
+        match poll.poll(events, limit.map(|limit| limit.min(LONGEST_WAIT))) {
+            Ok(()) => {}
+            // A signal: whoever called works out anew how long to wait.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let mut sources = self.sources.borrow_mut();
+        for event in events.iter() {
+            if event.token() == UNPARK {
+                continue;
+            }
+            let Token(token) = event.token();
+            let key = Key { index: token as u32, life: (token >> 32) as u32 };
+            let ended = event.is_error();
+            if event.is_readable() || event.is_read_closed() || ended {
+                sources.set_ready(key, Side::Read, ended || event.is_read_closed(), due);
+            }
+            if event.is_writable() || event.is_write_closed() || ended {
+                sources.set_ready(key, Side::Write, ended || event.is_write_closed(), due);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no source is registered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.borrow().sides.is_empty()
+    }
+
+    /// Ends the reactor's life: from now on every operation fails, and whoever waits is woken to see it.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let mut due = Wakers::new();
+        let mut sources = self.sources.borrow_mut();
+        let keys: Vec<Key> = sources.sides.iter().map(|(key, _, _)| key).collect();
+        for key in keys {
+            sources.set_ready(key, Side::Read, true, &mut due);
+            sources.set_ready(key, Side::Write, true, &mut due);
+        }
+        drop(sources);
+        let poll = self.poll.borrow_mut().take();
+        drop(poll);
+        due.wake_all();
+    }
+}
+
+impl Sources {
+    fn set_ready(&mut self, key: Key, side: Side, ended: bool, due: &mut Wakers) {
+        // An event may come for a source that was dropped after the OS had put it on the list.
+        let Some(sides) = self.sides.get_mut(key) else { return };
+        let state = &mut sides[side as usize];
+        state.ready = true;
+        state.ended |= ended;
+        while let Some(waiter) = state.waiters.pop_front(&mut self.waiters) {
+            if let Some(waiter) = self.waiters.remove(waiter) {
+                due.push(waiter.value);
+            }
+        }
+    }
+
+    /// Puts `waker` in the line of a side, or into the place it has there already. Gives back the
+    /// waker that was there, to be dropped with no borrow held.
+    fn wait(&mut self, key: Key, side: Side, place: &mut Option<Key>, waker: Waker) -> Option<Waker> {
+        if let Some(waiter) = place.and_then(|place| self.waiters.get_mut(place)) {
+            return Some(std::mem::replace(&mut waiter.value, waker));
+        }
+        let state = &mut self.sides.get_mut(key)?[side as usize];
+        let waiter = self.waiters.insert(Linked::new(waker));
+        state.waiters.push_back(&mut self.waiters, waiter);
+        *place = Some(waiter);
+        None
+    }
+
+    fn leave(&mut self, key: Key, side: Side, place: Key) -> Option<Waker> {
+        self.waiters.get(place)?;
+        let state = &mut self.sides.get_mut(key)?[side as usize];
+        state.waiters.unlink(&mut self.waiters, place);
+        self.waiters.remove(place).map(|waiter| waiter.value)
+    }
+}
+
+fn loop_is_gone() -> io::Error {
+    io::Error::other("the event loop of this socket is gone: use a socket inside the loop that made it")
+}
+
+/// A registered source of readiness. Dropping it deregisters it, then closes it.
+#[derive(Debug)]
+pub(crate) struct Source<S: mio::event::Source> {
+    io: S,
+    key: Key,
+    reactor: Rc<Reactor>,
+}
+
+impl<S: mio::event::Source> Source<S> {
+    pub(crate) fn get(&self) -> &S {
+        &self.io
+    }
+
+    /// The reactor it is registered with.
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        &self.reactor
+    }
+
+    /// Waits until `operation` does not say WouldBlock. Dropping the future half-way loses nothing:
+    /// the operation has either not happened or its result was returned.
+    pub(crate) fn when_ready<R, F>(&self, side: Side, operation: F) -> WhenReady<'_, S, F>
+    where
+        F: FnMut(&S) -> io::Result<R> + Unpin,
+    {
+        WhenReady { source: self, side, operation, place: None }
+    }
+
+    /// The same for `poll_` methods: `place` is where this caller waits, one for each direction.
+    pub(crate) fn poll_operation<R>(
+        &self,
+        side: Side,
+        place: &mut Option<Key>,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(self.poll_ready(side, place, cx))?;
+            match operation(&self.io) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear(side),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => {
+                    self.reactor.operations.set(self.reactor.operations.get() + 1);
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    /// Ready when an operation on that side is worth a try.
+    pub(crate) fn poll_ready(&self, side: Side, place: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reactor.closed.get() {
+            return Poll::Ready(Err(loop_is_gone()));
+        }
+        let ready = self.reactor.sources.borrow().sides.get(self.key).is_some_and(|sides| sides[side as usize].ready);
+        if ready && self.reactor.operations.get() < OPERATIONS_PER_LOOK {
+            return Poll::Ready(Ok(()));
+        }
+        observer::waiting_for(Waits::Socket);
+        if ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let waker = cx.waker().clone();
+        let replaced = self.reactor.sources.borrow_mut().wait(self.key, side, place, waker);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// After a read or write that moved less than it might have: the OS has no more just now, and will
+    /// say when it has. Saves the call that would only return WouldBlock.
+    pub(crate) fn came_short(&self, side: Side) {
+        let mut sources = self.reactor.sources.borrow_mut();
+        if let Some(sides) = sources.sides.get_mut(self.key) {
+            let state = &mut sides[side as usize];
+            state.ready = state.ended;
+        }
+    }
+
+    fn clear(&self, side: Side) {
+        let mut sources = self.reactor.sources.borrow_mut();
+        if let Some(sides) = sources.sides.get_mut(self.key) {
+            sides[side as usize].ready = false;
+        }
+    }
+
+    /// Takes a waiter out of the line of its side.
+    pub(crate) fn leave(&self, side: Side, place: &mut Option<Key>) {
+        if let Some(place) = place.take() {
+            let waker = self.reactor.sources.borrow_mut().leave(self.key, side, place);
+            drop(waker);
+        }
+    }
+}
+
+impl<S: mio::event::Source> Drop for Source<S> {
+    fn drop(&mut self) {
+        let mut gone = Wakers::new();
+        {
+            let mut sources = self.reactor.sources.borrow_mut();
+            sources.set_ready(self.key, Side::Read, true, &mut gone);
+            sources.set_ready(self.key, Side::Write, true, &mut gone);
+            sources.sides.remove(self.key);
+        }
+        if let Some((poll, _)) = &*self.reactor.poll.borrow() {
+            // The descriptor may have been closed behind our back; then there is nothing to take out.
+            let _ = poll.registry().deregister(&mut self.io);
+        }
+    }
+}
+
+/// The future of [`Source::when_ready`].
+#[derive(Debug)]
+pub(crate) struct WhenReady<'a, S: mio::event::Source, F> {
+    source: &'a Source<S>,
+    side: Side,
+    operation: F,
+    place: Option<Key>,
+}
+
+impl<S: mio::event::Source, R, F> Future for WhenReady<'_, S, F>
+where
+    F: FnMut(&S) -> io::Result<R> + Unpin,
+{
+    type Output = io::Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        let WhenReady { source, side, operation, place } = &mut *self;
+        source.poll_operation(*side, place, cx, operation)
+    }
+}
+
+impl<S: mio::event::Source, F> Drop for WhenReady<'_, S, F> {
+    fn drop(&mut self) {
+        self.source.leave(self.side, &mut self.place);
+    }
+}
+
+/// Ends the reactor's wait from any thread, now or the next time it begins.
+struct Unparker(mio::Waker);
+
+impl Wake for Unparker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It fails when the OS cannot take one more event, and then the loop is awake already.
+        let _ = self.0.wake();
+    }
+}

@@ -1,0 +1,144 @@
+//! The scheduler: gives each ready task its turn, in rounds.
+//!
+//! ```text
+//!   ready: a b c      round of 3: poll a, poll b, poll c       ready: b d
+//!                     (a finishes; b wakes itself; c spawns d)  both wait for the next round
+//! ```
+//!
+//! Promises: a round polls each task that was ready when it began once, in the order of the [`Order`];
+//! a panic ends the task it happens in and nothing else.
+//! Does not know: sockets, timers, when the loop sleeps.
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::arena::Key;
+use crate::observer::{self, Actor, Event, TaskId};
+use crate::order::Order;
+use crate::task::{Body, JoinError, Tasks, Turn, waker_of};
+use crate::task_queue::Errand;
+
+/// Polls the tasks of one loop.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    tasks: Rc<Tasks>,
+    order: Option<RefCell<Order>>,
+}
+
+/// The poll of the future that `block_on` holds: true when it is done.
+pub(crate) type PollRoot<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> bool;
+
+/// How a round ended.
+pub(crate) enum Round {
+    Polled(usize),
+    RootFinished,
+}
+
+impl Scheduler {
+    pub(crate) fn new(tasks: Rc<Tasks>, order: Order) -> Scheduler {
+        let order = (!order.is_fifo()).then(|| RefCell::new(order));
+        Scheduler { tasks, order }
+    }
+
+    pub(crate) fn tasks(&self) -> &Rc<Tasks> {
+        &self.tasks
+    }
+
+    /// Polls the tasks that are ready now, `most` at most, once each.
+    pub(crate) fn round(&self, most: usize, poll_root: PollRoot<'_>) -> Round {
+        let ready = self.tasks.queue().len().min(most);
+        let mut polled = 0;
+        while polled < ready {
+            let Some(key) = self.next() else { break };
+            polled += 1;
+            if self.poll(key, poll_root) {
+                return Round::RootFinished;
+            }
+        }
+        Round::Polled(polled)
+    }
+
+    /// Takes in what other threads left since the last round.
+    pub(crate) fn collect_mail(&self) {
+        if !self.tasks.queue().has_mail() {
+            return;
+        }
+        for errand in self.tasks.queue().collect() {
+            let actor = observer::set_actor(Actor::Thread);
+            match errand {
+                Errand::Cancel(key, serial) => self.tasks.cancel_exactly(key, serial),
+                Errand::Run(job) => job(),
+            }
+            observer::set_actor(actor);
+        }
+    }
+
+    fn next(&self) -> Option<Key> {
+        let Some(order) = &self.order else { return self.tasks.queue().pop() };
+        let ready = self.tasks.queue().ready();
+        if ready.is_empty() {
+            return None;
+        }
+        self.tasks.queue().pop_at(order.borrow_mut().pick(&ready))
+    }
+
+    /// Gives one task its turn. True if that was the root's last.
+    fn poll(&self, key: Key, poll_root: PollRoot<'_>) -> bool {
+        let Some((turn, task)) = self.tasks.begin_turn(key) else { return false };
+        let _on_stage = OnStage::enter(&self.tasks, task);
+        match turn {
+            Turn::Root => self.poll_root(key, poll_root),
+            Turn::Task(body) => {
+                self.poll_task(key, task, body);
+                false
+            }
+        }
+    }
+
+    fn poll_task(&self, key: Key, task: TaskId, mut body: Body) {
+        let waker = waker_of(&self.tasks, key);
+        let mut cx = Context::from_waker(&waker);
+        let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));
+        let waits = observer::take_waits();
+        observer::tell(|| Event::PollEnded { task, pending: matches!(polled, Ok(Poll::Pending)) });
+        match polled {
+            Ok(Poll::Pending) => self.tasks.end_turn(key, body, waits),
+            Ok(Poll::Ready(output)) => self.tasks.finish(key, body, Ok(output)),
+            Err(payload) => self.tasks.finish(key, body, Err(JoinError::panicked(task, payload))),
+        }
+    }
+
+    fn poll_root(&self, key: Key, poll_root: PollRoot<'_>) -> bool {
+        let waker = waker_of(&self.tasks, key);
+        // A panic here is the caller's own: it leaves through block_on.
+        let done = poll_root(&mut Context::from_waker(&waker));
+        let waits = observer::take_waits();
+        observer::tell(|| Event::PollEnded { task: TaskId(0), pending: !done });
+        self.tasks.end_root_turn(key, waits);
+        done
+    }
+}
+
+/// While it lives, a task is the one that acts. Also when a panic leaves through it.
+struct OnStage<'a> {
+    tasks: &'a Tasks,
+    before: Actor,
+}
+
+impl OnStage<'_> {
+    fn enter(tasks: &Tasks, task: TaskId) -> OnStage<'_> {
+        observer::take_waits();
+        let before = observer::set_actor(Actor::Task(task));
+        observer::tell(|| Event::PollStarted { task });
+        OnStage { tasks, before }
+    }
+}
+
+impl Drop for OnStage<'_> {
+    fn drop(&mut self) {
+        observer::set_actor(self.before);
+        self.tasks.set_current(None);
+    }
+}

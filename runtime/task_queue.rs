@@ -1,0 +1,428 @@
+//! The task queue: which tasks are ready, and how a wake reaches them from home and from abroad.
+//!
+//! ```text
+//!   wake at home                              wake from another thread
+//!   marks: [ life 7, queued ] <- set          loops[number] --lock--> inbox: push the key
+//!   line:  .. 4 9 2 <- push the key                                   asleep? unpark, once
+//!          ^ pop                                                      (the loop collects it at its next round)
+//! ```
+//!
+//! Each slot has one word: the serial number of the task that lives there, and whether it is queued.
+//! A wake of a task that is queued already, or over, changes nothing.
+//!
+//! Promises: a task stands in line at most once; first in, first out; a wake runs no user code and
+//! never blocks on any; a wake after the loop's death does nothing; a sleeping loop is unparked once,
+//! however many wakes come.
+//! Does not know: tasks, futures, the operating system (it unparks through a `Waker`).
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::arena::{Key, LIFE_MASK};
+use crate::observer::{self, Event, TaskId};
+
+/// The ready tasks of one loop, and its address for other threads.
+#[derive(Debug)]
+pub(crate) struct TaskQueue {
+    address: Address,
+    ready: RefCell<Ready>,
+    /// The vectors that the inbox gave last time, to be given back empty.
+    spare: RefCell<Mail>,
+}
+
+#[derive(Debug)]
+struct Ready {
+    /// A slot's word: `serial << 1 | queued`, or [`NOBODY`].
+    marks: Vec<u64>,
+    line: VecDeque<Key>,
+    /// How many in the line are over: they left it without being popped.
+    gone: usize,
+}
+
+/// The word of an empty slot. It reads as queued, so that a wake has nothing to do.
+const NOBODY: u64 = u64::MAX;
+const QUEUED: u64 = 1;
+
+/// Below this many, tasks that are over are left in the line for `pop` to skip.
+const FEW: usize = 64;
+
+impl TaskQueue {
+    /// An empty queue with a fresh loop number. `unpark` must end the loop's sleep.
+    ///
+    /// # Errors
+    ///
+    /// When 4,096 loops are alive already.
+    pub(crate) fn open(unpark: Waker) -> io::Result<TaskQueue> {
+        let ready = Ready { marks: Vec::new(), line: VecDeque::new(), gone: 0 };
+        let address = Address::open(unpark)?;
+        Ok(TaskQueue { address, ready: RefCell::new(ready), spare: RefCell::default() })
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
+    /// A task begins its life in a slot, not yet queued.
+    pub(crate) fn admit(&self, key: Key, serial: u64) {
+        let mut ready = self.ready.borrow_mut();
+        let index = key.index as usize;
+        if ready.marks.len() <= index {
+            ready.marks.resize(index + 1, NOBODY);
+        }
+        ready.marks[index] = serial << 1;
+    }
+
+    /// A task's life is over: later wakes of it do nothing.
+    pub(crate) fn dismiss(&self, key: Key) {
+        let mut ready = self.ready.borrow_mut();
+        let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
+        let was_queued = *mark & QUEUED != 0;
+        *mark = NOBODY;
+        if was_queued {
+            ready.gone += 1;
+            if ready.gone > FEW && ready.gone > ready.line.len() / 2 {
+                ready.compact();
+            }
+        }
+    }
+
+    /// Queues a live task that is not queued yet.
+    #[inline]
+    pub(crate) fn wake(&self, key: Key) {
+        let mut ready = self.ready.borrow_mut();
+        let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
+        if *mark & QUEUED != 0 || (*mark >> 1) & LIFE_MASK != u64::from(key.life) {
+            return;
+        }
+        let serial = *mark >> 1;
+        *mark |= QUEUED;
+        ready.line.push_back(key);
+        drop(ready);
+        observer::tell(|| Event::Woken { task: TaskId(serial), by: observer::actor() });
+    }
+
+    /// Takes the oldest ready task out of the line and clears its mark.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Key> {
+        let mut ready = self.ready.borrow_mut();
+        loop {
+            let key = ready.line.pop_front()?;
+            if ready.leave(key) {
+                return Some(key);
+            }
+            ready.gone -= 1;
+        }
+    }
+
+    /// Takes the task at `position` among the ready ones out of the line.
+    pub(crate) fn pop_at(&self, position: usize) -> Option<Key> {
+        let mut ready = self.ready.borrow_mut();
+        ready.compact();
+        let key = ready.line.remove(position)?;
+        ready.leave(key).then_some(key)
+    }
+
+    /// Every ready task, oldest first.
+    pub(crate) fn ready(&self) -> Vec<TaskId> {
+        let mut ready = self.ready.borrow_mut();
+        ready.compact();
+        ready.line.iter().map(|key| TaskId(ready.marks[key.index as usize] >> 1)).collect()
+    }
+
+    /// How many are ready; tasks that are over may be counted in until they are popped.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.borrow().line.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether another thread left something: one plain load, no lock.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.address.desk().has_mail.load(Ordering::Acquire)
+    }
+
+    /// Takes what other threads left: queues the tasks they woke, hands the errands to the caller.
+    pub(crate) fn collect(&self) -> Vec<Errand> {
+        let mut mail = self.spare.take();
+        if let Some(inbox) = self.address.inbox().as_mut() {
+            mem::swap(&mut mail, &mut inbox.mail);
+            inbox.enough = MANY_WAKES;
+            self.address.desk().has_mail.store(false, Ordering::Release);
+        }
+        let actor = observer::set_actor(observer::Actor::Thread);
+        for key in mail.wakes.drain(..) {
+            self.wake(key);
+        }
+        observer::set_actor(actor);
+        let errands = mem::take(&mut mail.errands);
+        self.spare.replace(mail);
+        errands
+    }
+
+    /// Announces that the loop goes to sleep: the next mail must unpark it. False, and no sleep, if
+    /// there is mail already: looking and announcing are one step under the inbox's lock.
+    pub(crate) fn settle(&self) -> bool {
+        let mut inbox = self.address.inbox();
+        let Some(inbox) = inbox.as_mut() else { return false };
+        inbox.asleep = inbox.mail.is_empty();
+        inbox.asleep
+    }
+
+    /// The loop is awake: mail need not unpark it.
+    pub(crate) fn rise(&self) {
+        if let Some(inbox) = self.address.inbox().as_mut() {
+            inbox.asleep = false;
+        }
+    }
+}
+
+impl TaskQueue {
+    /// The loop's end: whatever other threads leave from now on, they get back.
+    pub(crate) fn close(&self) {
+        let inbox = self.address.inbox().take_if(|inbox| inbox.serial == self.address.serial);
+        if inbox.is_some() {
+            Numbers::give_back(self.address.number);
+        }
+        // Undelivered errands are other threads' futures: they are dropped with no lock held.
+        drop(inbox);
+    }
+}
+
+impl Drop for TaskQueue {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Ready {
+    /// Clears the mark of a task taken out of the line; false if that task is over.
+    fn leave(&mut self, key: Key) -> bool {
+        let mark = &mut self.marks[key.index as usize];
+        let alive = *mark != NOBODY && (*mark >> 1) & LIFE_MASK == u64::from(key.life);
+        if alive {
+            *mark &= !QUEUED;
+        }
+        alive
+    }
+
+    fn compact(&mut self) {
+        if self.gone == 0 {
+            return;
+        }
+        let marks = &self.marks;
+        self.line.retain(|key| {
+            let mark = marks[key.index as usize];
+            mark != NOBODY && (mark >> 1) & LIFE_MASK == u64::from(key.life)
+        });
+        self.gone = 0;
+    }
+}
+
+thread_local! {
+    /// The queue of the loop this thread is inside of.
+    static HOME: RefCell<Option<Rc<TaskQueue>>> = const { RefCell::new(None) };
+}
+
+/// Makes `queue` this thread's home, where wakes need no lock; returns the one before.
+pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
+    // A thread that is ending has no home any more; its wakes go through the inbox.
+    HOME.try_with(|home| home.replace(queue)).ok().flatten()
+}
+
+/// Wakes the task `key` of the loop `number`, from wherever this is called.
+pub(crate) fn wake(number: u32, key: Key) {
+    let at_home = HOME.try_with(|home| match &*home.borrow() {
+        Some(queue) if queue.address.number == number => {
+            queue.wake(key);
+            true
+        }
+        _ => false,
+    });
+    if at_home != Ok(true) {
+        wake_abroad(number, key);
+    }
+}
+
+#[cold]
+fn wake_abroad(number: u32, key: Key) {
+    LOOPS[number as usize].deliver(|inbox| {
+        inbox.mail.wakes.push(key);
+        if inbox.mail.wakes.len() > inbox.enough {
+            inbox.forget_repeats();
+        }
+    });
+}
+
+/// Loops that can be alive at once: what 12 bits of a waker can tell apart.
+const MAX_LOOPS: usize = 1 << 12;
+
+/// Every live loop's inbox, found by the loop's number.
+static LOOPS: [Desk; MAX_LOOPS] =
+    [const { Desk { has_mail: AtomicBool::new(false), inbox: Mutex::new(None) } }; MAX_LOOPS];
+
+/// Where other threads leave word for one loop.
+struct Desk {
+    has_mail: AtomicBool,
+    inbox: Mutex<Option<Inbox>>,
+}
+
+struct Inbox {
+    /// Which loop lives here: a number is used again, its serial never.
+    serial: u64,
+    mail: Mail,
+    /// So many wakes are kept before repeats are looked for.
+    enough: usize,
+    /// Whether the loop sleeps and nobody has unparked it yet.
+    asleep: bool,
+    unpark: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Mail {
+    wakes: Vec<Key>,
+    errands: Vec<Errand>,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.errands.is_empty()
+    }
+}
+
+/// Something another thread wants done on the loop's thread.
+pub(crate) enum Errand {
+    /// Cancel the task with this key, if its serial number is this one.
+    Cancel(Key, u64),
+    /// Run a closure inside the loop.
+    Run(Box<dyn FnOnce() + Send>),
+}
+
+impl fmt::Debug for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Errand::Cancel(key, serial) => f.debug_tuple("Cancel").field(key).field(serial).finish(),
+            Errand::Run(_) => f.write_str("Run(..)"),
+        }
+    }
+}
+
+/// 1,024 keys are 8 KiB: below that, a wake that comes twice is cheaper to keep than to look for.
+const MANY_WAKES: usize = 1024;
+
+impl Inbox {
+    /// A task woken ten million times before the loop looks still takes the room of one.
+    fn forget_repeats(&mut self) {
+        let mut seen = HashSet::new();
+        self.mail.wakes.retain(|key| seen.insert((key.index, key.life)));
+        self.enough = MANY_WAKES.max(2 * self.mail.wakes.len());
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Option<Inbox>> {
+        // Nothing that runs under this lock can leave it half done.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves word under the lock and unparks the loop after it. False if no loop lives here.
+    fn deliver(&self, leave: impl FnOnce(&mut Inbox)) -> bool {
+        let mut guard = self.lock();
+        let Some(inbox) = guard.as_mut() else { return false };
+        leave(inbox);
+        self.has_mail.store(true, Ordering::Release);
+        let unpark = mem::take(&mut inbox.asleep).then(|| inbox.unpark.clone());
+        drop(guard);
+        if let Some(unpark) = unpark {
+            unpark.wake();
+        }
+        true
+    }
+}
+
+/// A loop as other threads name it: its number, and the serial that no other loop ever has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    number: u32,
+    serial: u64,
+}
+
+impl Address {
+    fn open(unpark: Waker) -> io::Result<Address> {
+        let address = Numbers::take().ok_or_else(|| {
+            io::Error::other("4,096 event loops are alive in this process: drop one before making another")
+        })?;
+        let inbox = Inbox { serial: address.serial, mail: Mail::default(), enough: MANY_WAKES, asleep: false, unpark };
+        *address.inbox() = Some(inbox);
+        Ok(address)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.number
+    }
+
+    /// Asks the loop for something, from any thread. Gives the errand back if the loop is gone.
+    pub(crate) fn send(self, errand: Errand) -> Result<(), Errand> {
+        let mut errand = Some(errand);
+        self.desk().deliver(|inbox| {
+            if inbox.serial == self.serial {
+                inbox.mail.errands.extend(errand.take());
+            }
+        });
+        errand.map_or(Ok(()), Err)
+    }
+
+    /// Whether the loop still lives.
+    pub(crate) fn is_alive(self) -> bool {
+        self.inbox().as_ref().is_some_and(|inbox| inbox.serial == self.serial)
+    }
+
+    /// Whether this thread is inside the loop.
+    pub(crate) fn is_home(self) -> bool {
+        let here = HOME.try_with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self));
+        here == Ok(true)
+    }
+
+    fn desk(self) -> &'static Desk {
+        &LOOPS[self.number as usize]
+    }
+
+    fn inbox(self) -> MutexGuard<'static, Option<Inbox>> {
+        self.desk().lock()
+    }
+}
+
+/// The numbers not in use. A dead loop's number waits until every other has been used.
+struct Numbers {
+    fresh: u32,
+    used: VecDeque<u32>,
+    last_serial: u64,
+}
+
+static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { fresh: 0, used: VecDeque::new(), last_serial: 0 });
+
+impl Numbers {
+    fn take() -> Option<Address> {
+        let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = if (numbers.fresh as usize) < MAX_LOOPS {
+            numbers.fresh += 1;
+            numbers.fresh - 1
+        } else {
+            numbers.used.pop_front()?
+        };
+        numbers.last_serial += 1;
+        Some(Address { number, serial: numbers.last_serial })
+    }
+
+    fn give_back(number: u32) {
+        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).used.push_back(number);
+    }
+}

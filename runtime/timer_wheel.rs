@@ -1,0 +1,318 @@
+//! The timer wheel: deadlines in, due wakers out.
+//!
+//! ```text
+//!   level 0   64 slots of 1 ms        a slot is one deadline: its timers fire together
+//!   level 1   64 slots of 64 ms       a slot's timers move down when its time begins
+//!   level 2   64 slots of 4.1 s
+//!   level 3   64 slots of 4.4 min
+//!   level 4   64 slots of 4.7 h
+//!   level 5   64 slots of 12.4 days   together 2.2 years
+//!   far       one list for the rest, looked at every 2.2 years
+//! ```
+//!
+//! A timer sits on the level of the highest base-64 digit in which its deadline differs from now,
+//! in the slot of that digit. So everything on a lower level is due before everything on a higher
+//! one, and timers with the same deadline always share a slot, in the order in which they came.
+//! (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987; the digits are tokio's.)
+//!
+//! Promises: nothing fires before its tick; timers fire in order of ticks, and those of one tick in
+//! order of insertion; insert and cancel take constant time; a cancelled timer takes no room.
+//! Does not know: tasks, sockets, the real clock. A tick is a number.
+
+use std::task::Waker;
+
+use crate::arena::{Arena, Key, Linked, List};
+use crate::wakers::Wakers;
+
+const LEVELS: usize = 6;
+const DIGIT_BITS: u32 = 6;
+const SLOTS: usize = 1 << DIGIT_BITS;
+/// Bits of a deadline that the levels can tell apart.
+const SPAN_BITS: u32 = LEVELS as u32 * DIGIT_BITS;
+
+/// Timers in order of their deadlines, by wheels within wheels.
+#[derive(Debug)]
+pub(crate) struct TimerWheel {
+    /// The tick up to which everything has fired.
+    now: u64,
+    timers: Arena<Linked<Timer>>,
+    // Boxed: 9 KiB on the stack would be too much for a small thread.
+    levels: Box<[Level; LEVELS]>,
+    far: List,
+}
+
+#[derive(Debug)]
+struct Timer {
+    deadline: u64,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Level {
+    /// Bit n is set if slot n holds timers.
+    occupied: u64,
+    slots: [Slot; SLOTS],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    timers: List,
+    /// No timer in here is due earlier. Exact, unless the earliest was cancelled.
+    earliest: u64,
+}
+
+/// Where a timer of some deadline sits at present.
+enum Place {
+    Slot { level: usize, slot: usize },
+    Far,
+}
+
+impl TimerWheel {
+    pub(crate) fn new() -> TimerWheel {
+        let slot = Slot { timers: List::new(), earliest: u64::MAX };
+        let level = || Level { occupied: 0, slots: [slot; SLOTS] };
+        TimerWheel {
+            now: 0,
+            timers: Arena::new(),
+            levels: Box::new(std::array::from_fn(|_| level())),
+            far: List::new(),
+        }
+    }
+
+    /// Keeps `waker` until the tick `deadline`; a deadline that has passed counts as the next tick.
+    pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
+        let deadline = deadline.max(self.now + 1);
+        let key = self.timers.insert(Linked::new(Timer { deadline, waker }));
+        self.place(key, deadline);
+        key
+    }
+
+    /// The waker of a timer that has not fired, for its owner to exchange.
+    pub(crate) fn waker_mut(&mut self, key: Key) -> Option<&mut Waker> {
+        Some(&mut self.timers.get_mut(key)?.value.waker)
+    }
+
+    /// Forgets a timer; gives its waker back, or `None` if it has fired.
+    pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
+        let deadline = self.timers.get(key)?.value.deadline;
+        match self.find(deadline) {
+            Place::Far => self.far.unlink(&mut self.timers, key),
+            Place::Slot { level, slot } => {
+                let level = &mut self.levels[level];
+                level.slots[slot].timers.unlink(&mut self.timers, key);
+                if level.slots[slot].timers.is_empty() {
+                    level.clear(slot);
+                }
+            }
+        }
+        self.timers.remove(key).map(|timer| timer.value.waker)
+    }
+
+    /// Moves the wheel to the tick `now` and puts the wakers that came due into `due`, in order.
+    /// A `now` before the last one is taken for the last one.
+    pub(crate) fn advance(&mut self, now: u64, due: &mut Wakers) {
+        while let Some((place, begins)) = self.next_place() {
+            if begins > now {
+                break;
+            }
+            self.now = begins;
+            let mut timers = self.empty(place);
+            while let Some(key) = timers.pop_front(&mut self.timers) {
+                let deadline = self.timers.get(key).map_or(0, |timer| timer.value.deadline);
+                if deadline > begins {
+                    self.place(key, deadline);
+                } else if let Some(timer) = self.timers.remove(key) {
+                    due.push(timer.value.waker);
+                }
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// The tick at which the wheel must be advanced next; nothing is due before it.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        match self.next_place()? {
+            (Place::Slot { level, slot }, _) => Some(self.levels[level].slots[slot].earliest),
+            (Place::Far, begins) => Some(begins),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.timers.is_empty()
+    }
+
+    /// Takes every waker out, in no order: the end of the wheel's life.
+    pub(crate) fn drain(&mut self) -> Vec<Waker> {
+        let wheel = std::mem::replace(self, TimerWheel::new());
+        let TimerWheel { mut timers, .. } = wheel;
+        let keys: Vec<Key> = timers.iter().map(|(key, _, _)| key).collect();
+        keys.into_iter().filter_map(|key| timers.remove(key)).map(|timer| timer.value.waker).collect()
+    }
+
+    fn place(&mut self, key: Key, deadline: u64) {
+        match self.find(deadline) {
+            Place::Far => self.far.push_back(&mut self.timers, key),
+            Place::Slot { level, slot } => {
+                let level = &mut self.levels[level];
+                level.occupied |= 1 << slot;
+                let slot = &mut level.slots[slot];
+                slot.earliest = slot.earliest.min(deadline);
+                slot.timers.push_back(&mut self.timers, key);
+            }
+        }
+    }
+
+    /// The level of the highest digit in which `deadline` differs from now, and that digit.
+    fn find(&self, deadline: u64) -> Place {
+        let differs = deadline ^ self.now;
+        if differs >> SPAN_BITS != 0 {
+            return Place::Far;
+        }
+        let highest_bit = 63 - (differs | 1).leading_zeros();
+        let level = (highest_bit / DIGIT_BITS) as usize;
+        Place::Slot { level, slot: digit(deadline, level) }
+    }
+
+    /// The first place that holds timers, and the tick at which its time begins.
+    fn next_place(&self) -> Option<(Place, u64)> {
+        for (number, level) in self.levels.iter().enumerate() {
+            if level.occupied == 0 {
+                continue;
+            }
+            // Every occupied slot lies ahead of now's own digit, so the lowest is the next.
+            let slot = level.occupied.trailing_zeros() as usize;
+            let above = u64::MAX << (DIGIT_BITS * (number as u32 + 1));
+            let begins = (self.now & above) | (slot as u64) << (DIGIT_BITS * number as u32);
+            return Some((Place::Slot { level: number, slot }, begins));
+        }
+        if self.far.is_empty() {
+            return None;
+        }
+        let next_span = ((self.now >> SPAN_BITS) + 1) << SPAN_BITS;
+        Some((Place::Far, next_span))
+    }
+
+    fn empty(&mut self, place: Place) -> List {
+        match place {
+            Place::Far => std::mem::replace(&mut self.far, List::new()),
+            Place::Slot { level, slot } => self.levels[level].clear(slot),
+        }
+    }
+}
+
+impl Level {
+    fn clear(&mut self, slot: usize) -> List {
+        self.occupied &= !(1 << slot);
+        self.slots[slot].earliest = u64::MAX;
+        std::mem::replace(&mut self.slots[slot].timers, List::new())
+    }
+}
+
+fn digit(tick: u64, level: usize) -> usize {
+    (tick >> (DIGIT_BITS * level as u32)) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::task::Wake;
+
+    struct Note(u64, Arc<Mutex<Vec<u64>>>);
+
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap_or_else(|e| e.into_inner()).push(self.0);
+        }
+    }
+
+    struct Trace(Arc<Mutex<Vec<u64>>>);
+
+    impl Trace {
+        fn new() -> Trace {
+            Trace(Arc::default())
+        }
+
+        fn waker(&self, name: u64) -> Waker {
+            Waker::from(Arc::new(Note(name, self.0.clone())))
+        }
+
+        fn advance(&self, wheel: &mut TimerWheel, now: u64) -> Vec<u64> {
+            let mut due = Wakers::new();
+            wheel.advance(now, &mut due);
+            due.wake_all();
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(|e| e.into_inner()))
+        }
+    }
+
+    #[test]
+    fn timers_fire_at_their_tick_on_every_level_and_its_edges() {
+        let ticks: Vec<u64> =
+            (0..7).map(|level| 64_u64.pow(level)).flat_map(|t| [t.max(2) - 1, t, t + 1, 2 * t]).collect();
+        for &tick in &ticks {
+            let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+            wheel.insert(tick, trace.waker(tick));
+            while let Some(next) = wheel.next_deadline() {
+                if next < tick {
+                    assert_eq!(trace.advance(&mut wheel, next), [], "{tick} must not fire at {next}");
+                    continue;
+                }
+                assert_eq!(next, tick);
+                assert_eq!(trace.advance(&mut wheel, tick - 1), []);
+                assert_eq!(trace.advance(&mut wheel, tick), [tick]);
+            }
+            assert!(wheel.is_empty());
+        }
+    }
+
+    #[test]
+    fn equal_deadlines_fire_in_order_of_insertion_though_the_wheel_turned_in_between() {
+        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        wheel.insert(5000, trace.waker(1));
+        for (now, name) in [(70, 2), (4100, 3), (4990, 4)] {
+            trace.advance(&mut wheel, now);
+            wheel.insert(5000, trace.waker(name));
+        }
+        assert_eq!(trace.advance(&mut wheel, 9000), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn one_long_step_fires_everything_in_order_of_deadlines() {
+        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        for name in [9, 70, 3, 4096, 65, 64, 300_000] {
+            wheel.insert(name, trace.waker(name));
+        }
+        assert_eq!(trace.advance(&mut wheel, u64::MAX - 1), [3, 9, 64, 65, 70, 4096, 300_000]);
+    }
+
+    #[test]
+    fn a_cancelled_timer_takes_no_room_and_does_not_fire() {
+        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        let kept = wheel.insert(100, trace.waker(1));
+        for tick in [10, 100, 1_000_000, u64::MAX] {
+            let key = wheel.insert(tick, trace.waker(2));
+            assert!(wheel.cancel(key).is_some());
+            assert!(wheel.cancel(key).is_none());
+        }
+        assert_eq!(wheel.next_deadline(), Some(100));
+        assert_eq!(trace.advance(&mut wheel, 200), [1]);
+        assert!(wheel.cancel(kept).is_none(), "it has fired");
+    }
+
+    #[test]
+    fn one_far_timer_is_slept_through_in_one_go() {
+        let mut wheel = TimerWheel::new();
+        wheel.insert(3_600_123, Waker::noop().clone());
+        assert_eq!(wheel.next_deadline(), Some(3_600_123));
+    }
+
+    #[test]
+    fn the_clock_may_stand_still_or_run_backwards() {
+        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        trace.advance(&mut wheel, 1000);
+        trace.advance(&mut wheel, 10);
+        wheel.insert(5, trace.waker(1));
+        assert_eq!(trace.advance(&mut wheel, 1000), []);
+        assert_eq!(trace.advance(&mut wheel, 1001), [1]);
+    }
+}

@@ -1,5 +1,6 @@
 //! Roundel
 
+mod answer;
 mod arena;
 mod clock;
 mod context;
@@ -29,9 +30,11 @@ mod yield_now;
 
 pub use clock::{Clock, Instant};
 pub use event_loop::{Builder, EventLoop, block_on};
+pub use handle::{Handle, RemoteHandle};
 pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};
 pub use task::{CancelHandle, JoinError, JoinHandle, TaskInfo};
+pub use thread::{ThreadHandle, to_thread};
 pub use time::{Elapsed, Interval, MissedTicks, Sleep, interval, sleep, sleep_until, timeout, timeout_at};
 pub use yield_now::{YieldNow, yield_now};

@@ -469,12 +469,12 @@ impl<T: 'static> Future for JoinHandle<T> {
                 panic!("a task awaits its own JoinHandle, which would never end: await it from another task")
             }
             Some(Task { listener: Listener::Waker(waker), .. }) if waker.will_wake(cx.waker()) => {
-                observer::waiting_for(Waits::Task);
+                observer::waiting_for(Waits::Task, None);
                 return Poll::Pending;
             }
             Some(_) => {}
         }
-        observer::waiting_for(Waits::Task);
+        observer::waiting_for(Waits::Task, None);
         let waker = cx.waker().clone();
         let mut arena = self.tasks.arena.borrow_mut();
         let before = arena.get_mut(self.key).map(|task| mem::replace(&mut task.listener, Listener::Waker(waker)));
@@ -633,7 +633,7 @@ impl Arrivals {
         if let Some(number) = self.finished.borrow_mut().pop_front() {
             return Poll::Ready(number);
         }
-        observer::waiting_for(Waits::Children);
+        observer::waiting_for(Waits::Children, None);
         let waker = cx.waker().clone();
         let before = self.waker.borrow_mut().replace(waker);
         drop(before);

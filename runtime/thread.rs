@@ -112,7 +112,7 @@ impl<T> Future for ThreadHandle<T> {
             None => match self.asker.poll(cx) {
                 Poll::Ready(result) => result,
                 Poll::Pending => {
-                    observer::waiting_for(Waits::Thread);
+                    observer::waiting_for(Waits::Thread, None);
                     return Poll::Pending;
                 }
             },

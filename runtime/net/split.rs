@@ -81,6 +81,7 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// If they were never one stream: both come back in the error.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: nobody else can hold the stream")]
     pub fn reunite(mut self, read: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         if !Rc::ptr_eq(&self.stream, &read.stream) {
             return Err(ReuniteError { read, write: self });

@@ -14,8 +14,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
@@ -69,6 +70,18 @@ impl Drop for Hoard {
     fn drop(&mut self) {
         setrlimit(Resource::Nofile, self.before).unwrap();
     }
+}
+
+/// A waker that counts its wakes.
+fn counting() -> (Arc<AtomicUsize>, Waker) {
+    struct Count(Arc<AtomicUsize>);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    (count.clone(), Waker::from(Arc::new(Count(count))))
 }
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -172,9 +185,11 @@ fn a_resting_server_sees_the_end_of_its_loop() {
         (listener, client, hoard)
     });
     let mut accepting = pin!(listener.accept());
-    let mut cx = Context::from_waker(Waker::noop());
+    let (wakes, waker) = counting();
+    let mut cx = Context::from_waker(&waker);
     assert!(accepting.as_mut().poll(&mut cx).is_pending());
     drop(event_loop);
+    assert_eq!(wakes.load(Ordering::SeqCst), 1);
     let Poll::Ready(Err(error)) = accepting.poll(&mut cx) else { panic!("the loop is gone") };
     assert!(error.to_string().contains("the event loop of this socket is gone"), "{error}");
     drop(hoard);

@@ -27,6 +27,13 @@ use crate::wakers::Wakers;
 #[derive(Debug)]
 pub(crate) struct WaitList(RefCell<State>);
 
+/// An empty stock.
+impl Default for WaitList {
+    fn default() -> WaitList {
+        WaitList::new(0)
+    }
+}
+
 #[derive(Debug)]
 struct State {
     stock: usize,
@@ -196,10 +203,10 @@ impl State {
 
     fn end_wait_of_first(&mut self, stage: Stage, woken: &mut Wakers) -> bool {
         let Some(first) = self.line.pop_front(&mut self.waiters) else { return false };
-        if let Some(waiter) = self.waiters.get_mut(first) {
-            if let Stage::Waiting(waker) = std::mem::replace(&mut waiter.value.stage, stage) {
-                woken.push(waker);
-            }
+        if let Some(waiter) = self.waiters.get_mut(first)
+            && let Stage::Waiting(waker) = std::mem::replace(&mut waiter.value.stage, stage)
+        {
+            woken.push(waker);
         }
         true
     }

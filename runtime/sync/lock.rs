@@ -81,8 +81,8 @@ impl<T> Lock<T> {
     #[must_use = "a guard that is dropped at once guards nothing"]
     #[doc(alias = "try_lock")]
     pub fn try_acquire(&self) -> Option<LockGuard<'_, T>> {
-        let taken = self.turn.try_take(1) == Ok(true);
-        taken.then(|| self.guard(Location::caller()))
+        let site = Location::caller();
+        (self.turn.try_take(1) == Ok(true)).then(|| self.guard(site))
     }
 
     #[inline]

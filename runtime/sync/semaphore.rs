@@ -105,8 +105,8 @@ impl Semaphore {
     #[inline]
     #[must_use = "a permit that is dropped at once guards nothing"]
     pub fn try_acquire_many(&self, permits: usize) -> Option<Permit<'_>> {
-        let taken = self.permits.try_take(permits) == Ok(true);
-        taken.then(|| self.permit(permits, Location::caller()))
+        let site = Location::caller();
+        (self.permits.try_take(permits) == Ok(true)).then(|| self.permit(permits, site))
     }
 
     #[inline]

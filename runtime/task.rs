@@ -405,6 +405,14 @@ impl<T: 'static> JoinHandle<T> {
         self.tasks.cancel(self.key)
     }
 
+    /// What cancels the task when called, for those who must let go of the handle's borrow first.
+    pub(crate) fn canceller(&self) -> impl FnOnce() + use<T> {
+        let (tasks, key) = (self.tasks.clone(), self.key);
+        move || {
+            tasks.cancel(key);
+        }
+    }
+
     /// Something that can cancel the task from any thread, at any time.
     #[doc(alias = "abort_handle")]
     pub fn cancel_handle(&self) -> CancelHandle {

@@ -58,7 +58,14 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let driver = context::current("sleep_until()").driver.clone();
+    let mut sleep = until(deadline, "sleep_until()");
+    sleep.timer = sleep.unset();
+    sleep
+}
+
+#[track_caller]
+fn until(deadline: Instant, what: &str) -> Sleep {
+    let driver = context::current(what).driver.clone();
     Sleep { timer: Timer::New, driver, deadline, site: Location::caller() }
 }
 
@@ -74,6 +81,8 @@ pub struct Sleep {
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     New,
+    /// Its deadline had passed when it was made, or reset: a fresh reading said so.
+    Due,
     /// To be ready only after one turn of the others.
     Yield,
     /// In the wheel; `None` for a deadline that never comes.
@@ -98,6 +107,11 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         self.cancel();
+        self.timer = self.unset();
+    }
+
+    fn unset(&self) -> Timer {
+        if self.is_elapsed() { Timer::Due } else { Timer::New }
     }
 
     fn cancel(&mut self) {
@@ -106,6 +120,7 @@ impl Sleep {
         }
     }
 
+    #[track_caller]
     fn arm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.driver.is_closed() {
             panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
@@ -118,6 +133,7 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.poll_timer(cx);
         if polled.is_pending() {
@@ -128,6 +144,7 @@ impl Future for Sleep {
 }
 
 impl Sleep {
+    #[track_caller]
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.timer {
             Timer::Yield => {
@@ -138,6 +155,7 @@ impl Sleep {
             // The deadline was worked out from a fresh reading; the turn's is never later than that.
             Timer::New if self.deadline <= self.driver.turn_began() => Poll::Ready(()),
             Timer::New => self.arm(cx),
+            Timer::Due => Poll::Ready(()),
             // Polled again within one long turn, only a fresh reading can tell.
             Timer::Set(_) if self.deadline <= self.driver.turn_began() || self.is_elapsed() => {
                 self.cancel();
@@ -209,9 +227,11 @@ pub fn timeout<F: Future>(
     limit: impl Into<Option<Duration>>,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let deadline =
-        limit.into().map_or(Instant::FAR, |limit| context::current("timeout()").driver.clock().now() + limit);
-    within(sleep_until(deadline), future)
+    let mut sleep = until(Instant::FAR, "timeout()");
+    if let Some(limit) = limit.into() {
+        sleep.deadline = sleep.driver.clock().now() + limit;
+    }
+    within(sleep, future)
 }
 
 /// Gives `future` time until `deadline`. See [`timeout`].
@@ -225,7 +245,7 @@ pub fn timeout<F: Future>(
 /// Outside a running loop.
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    within(sleep_until(deadline), future)
+    within(until(deadline, "timeout_at()"), future)
 }
 
 async fn within<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
@@ -264,8 +284,9 @@ pub enum MissedTicks {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "interval() needs a period above zero: use yield_now() to run in every round");
-    let next = context::current("interval()").driver.clock().now();
-    Interval { sleep: sleep_until(next), period, missed_ticks: MissedTicks::Burst }
+    let mut sleep = until(Instant::FAR, "interval()");
+    sleep.reset(sleep.driver.clock().now());
+    Interval { sleep, period, missed_ticks: MissedTicks::Burst }
 }
 
 /// Ticks at equal distances. Made by [`interval`].

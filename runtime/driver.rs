@@ -244,7 +244,8 @@ mod tests {
         driver.waited.set(2 * HOUR);
         first.into_iter().for_each(|timer| driver.cancel(timer));
         driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
-        unpark.wake();
+        // Not `wake()`: the waker is what keeps its descriptor open.
+        unpark.wake_by_ref();
         driver.park();
         assert_eq!(driver.clock().now(), Clock::virtual_time().now(), "the answer came at once: no jump");
     }

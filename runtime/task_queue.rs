@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -83,6 +83,9 @@ impl TaskQueue {
     pub(crate) fn dismiss(&self, key: Key) {
         let mut ready = self.ready.borrow_mut();
         let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
+        if !names(*mark, key) {
+            return;
+        }
         let was_queued = *mark & QUEUED != 0;
         *mark = NOBODY;
         if was_queued {
@@ -96,16 +99,21 @@ impl TaskQueue {
     /// Queues a live task that is not queued yet.
     #[inline]
     pub(crate) fn wake(&self, key: Key) {
+        tell_woken(self.enqueue(key));
+    }
+
+    /// The serial number of the task, if this is what queued it.
+    #[inline]
+    fn enqueue(&self, key: Key) -> Option<u64> {
         let mut ready = self.ready.borrow_mut();
-        let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
-        if *mark & QUEUED != 0 || (*mark >> 1) & LIFE_MASK != u64::from(key.life) {
-            return;
+        let mark = ready.marks.get_mut(key.index as usize)?;
+        if *mark & QUEUED != 0 || !names(*mark, key) {
+            return None;
         }
         let serial = *mark >> 1;
         *mark |= QUEUED;
         ready.line.push_back(key);
-        drop(ready);
-        observer::tell(|| Event::Woken { task: TaskId(serial), by: observer::actor() });
+        Some(serial)
     }
 
     /// Takes the oldest ready task out of the line and clears its mark.
@@ -133,12 +141,13 @@ impl TaskQueue {
     pub(crate) fn ready(&self) -> Vec<TaskId> {
         let mut ready = self.ready.borrow_mut();
         ready.compact();
-        ready.line.iter().map(|key| TaskId(ready.marks[key.index as usize] >> 1)).collect()
+        ready.line.iter().map(|key| TaskId::of(ready.marks[key.index as usize] >> 1)).collect()
     }
 
-    /// How many are ready; tasks that are over may be counted in until they are popped.
+    /// How many are ready.
     pub(crate) fn len(&self) -> usize {
-        self.ready.borrow().line.len()
+        let ready = self.ready.borrow();
+        ready.line.len() - ready.gone
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -207,7 +216,7 @@ impl Ready {
     /// Clears the mark of a task taken out of the line; false if that task is over.
     fn leave(&mut self, key: Key) -> bool {
         let mark = &mut self.marks[key.index as usize];
-        let alive = *mark != NOBODY && (*mark >> 1) & LIFE_MASK == u64::from(key.life);
+        let alive = names(*mark, key);
         if alive {
             *mark &= !QUEUED;
         }
@@ -219,36 +228,45 @@ impl Ready {
             return;
         }
         let marks = &self.marks;
-        self.line.retain(|key| {
-            let mark = marks[key.index as usize];
-            mark != NOBODY && (mark >> 1) & LIFE_MASK == u64::from(key.life)
-        });
+        self.line.retain(|key| names(marks[key.index as usize], *key));
         self.gone = 0;
     }
 }
 
+/// Whether the word of a slot is that of the task `key`.
+#[inline]
+fn names(mark: u64, key: Key) -> bool {
+    mark != NOBODY && (mark >> 1) & LIFE_MASK == u64::from(key.life)
+}
+
+#[inline]
+fn tell_woken(serial: Option<u64>) {
+    if let Some(serial) = serial {
+        observer::tell(|| Event::Woken { task: TaskId::of(serial), by: observer::actor() });
+    }
+}
+
 thread_local! {
-    /// The queue of the loop this thread is inside of.
-    static HOME: RefCell<Option<Rc<TaskQueue>>> = const { RefCell::new(None) };
+    /// The queue of the loop this thread is inside of. Without a destructor, for wakes come from those
+    /// of other thread-locals too; it holds something only while the thread is inside a loop.
+    static HOME: ManuallyDrop<RefCell<Option<Rc<TaskQueue>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Makes `queue` this thread's home, where wakes need no lock; returns the one before.
 pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
-    // A thread that is ending has no home any more; its wakes go through the inbox.
-    HOME.try_with(|home| home.replace(queue)).ok().flatten()
+    HOME.with(|home| home.replace(queue))
 }
 
 /// Wakes the task `key` of the loop `number`, from wherever this is called.
 pub(crate) fn wake(number: u32, key: Key) {
-    let at_home = HOME.try_with(|home| match &*home.borrow() {
-        Some(queue) if queue.address.number == number => {
-            queue.wake(key);
-            true
-        }
-        _ => false,
+    let at_home = HOME.with(|home| match &*home.borrow() {
+        Some(queue) if queue.address.number == number => Some(queue.enqueue(key)),
+        _ => None,
     });
-    if at_home != Ok(true) {
-        wake_abroad(number, key);
+    match at_home {
+        // Told with the thread-local let go: an observer is other people's code.
+        Some(woken) => tell_woken(woken),
+        None => wake_abroad(number, key),
     }
 }
 
@@ -387,8 +405,7 @@ impl Address {
 
     /// Whether this thread is inside the loop.
     pub(crate) fn is_home(self) -> bool {
-        let here = HOME.try_with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self));
-        here == Ok(true)
+        HOME.with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self))
     }
 
     fn desk(self) -> &'static Desk {

@@ -92,8 +92,9 @@ fn every_test_that_a_test_files_table_names_exists() {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for row in text.lines().filter_map(|line| line.strip_prefix("//! |")) {
             let Some(named) = row.trim_end_matches('|').rsplit('|').next() else { continue };
-            for name in
-                named.split([' ', ',', '`', ';']).filter(|word| word.matches('_').count() >= 3 && !word.contains('*'))
+            for name in named
+                .split(|c: char| !c.is_alphanumeric() && c != '_' && c != '*')
+                .filter(|word| word.matches('_').count() >= 3 && !word.contains('*'))
             {
                 let known = names.iter().any(|known| known == name);
                 assert!(known, "{} names a test that does not exist: {name}", path.display());

@@ -29,6 +29,7 @@ mod yield_now;
 
 pub use clock::{Clock, Instant};
 pub use event_loop::{Builder, EventLoop, block_on};
+pub use generator::{Generator, RoundRobin, Step, Yield, Yielder, generator, two_way_generator};
 pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};

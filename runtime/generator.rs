@@ -235,7 +235,10 @@ impl<Y, R, S> fmt::Debug for Generator<'_, Y, R, S> {
             Stage::Returned(_) => "Returned",
             Stage::Over => "Over",
         };
-        f.debug_struct("Generator").field("stage", &stage).field("site", &format_args!("{}", self.site)).finish()
+        f.debug_struct("Generator")
+            .field("stage", &format_args!("{stage}"))
+            .field("site", &format_args!("{}", self.site))
+            .finish()
     }
 }
 

@@ -146,17 +146,16 @@ impl EventLoop {
             scheduler.collect_mail();
             match scheduler.round(POLLS_PER_LOOK - polls, poll_root) {
                 Round::RootFinished => return,
-                Round::Polled(polled) => polls += polled,
+                // One at least: a storm of mail for tasks that are over must not keep the world waiting.
+                Round::Polled(polled) => polls += polled.max(1),
             }
-            if queue.is_empty() {
+            if queue.is_empty() && queue.settle() {
+                driver.park();
+                queue.rise();
                 polls = 0;
-                if queue.settle() {
-                    driver.park();
-                    queue.rise();
-                }
             } else if polls >= POLLS_PER_LOOK {
-                polls = 0;
                 driver.look();
+                polls = 0;
             }
         }
     }

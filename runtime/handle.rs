@@ -1,1 +1,259 @@
-//! (being written)
+//! The handle: how other threads reach a loop, and how code written against futures-rs spawns on one.
+//!
+//! ```text
+//!   another thread                                the loop's thread
+//!   handle.spawn(future) --inbox, unpark--> becomes a task at the next round
+//!   remote.wait()  <------------- answer ----------- its result
+//! ```
+//!
+//! Promises: a future sent to a loop becomes a task, or its handle says cancelled; it is dropped on
+//! the loop's thread once it is a task there.
+//! Does not know: how the loop runs.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
+
+use crate::answer::{Answer, Asker, answer};
+use crate::context;
+use crate::event_loop::EventLoop;
+use crate::spawn::spawn;
+use crate::task::{CancelHandle, JoinError};
+use crate::task_queue::{Address, Errand};
+
+/// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let event_loop = roundel::EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let thread = std::thread::spawn(move || handle.spawn(async { 6 * 7 }).wait());
+/// let answer = event_loop.block_on(roundel::to_thread(move || thread.join()));
+/// assert_eq!(answer.unwrap().unwrap().unwrap(), 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Handle {
+    address: Address,
+}
+
+impl Handle {
+    /// The loop this thread is inside of.
+    ///
+    /// # Panics
+    ///
+    /// Outside a running loop.
+    #[track_caller]
+    #[doc(alias = "get_running_loop")]
+    pub fn current() -> Handle {
+        let parts = context::current("Handle::current()");
+        Handle { address: parts.scheduler.tasks().queue().address() }
+    }
+
+    /// Makes a task of `future` on the loop, from any thread, and wakes the loop if it sleeps.
+    ///
+    /// Dropping the handle that is returned detaches the task. If the loop is gone, or goes before
+    /// the task is done, the handle says cancelled.
+    #[doc(alias = "run_coroutine_threadsafe")]
+    pub fn spawn<F>(&self, future: F) -> RemoteHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_with(move || future)
+    }
+
+    /// As [`spawn`](Handle::spawn), for a future that is not `Send`: `make` is sent, and makes it on
+    /// the loop's thread.
+    #[doc(alias = "call_soon_threadsafe")]
+    pub fn spawn_with<M, F>(&self, make: M) -> RemoteHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let (answer, asker) = answer();
+        let task = Arc::new(Mutex::new(None));
+        let remember = task.clone();
+        let errand = move || {
+            // Locked until it is there to be found: a cancel() that comes too late to call the errand
+            // off waits for the task's handle.
+            let mut remember = remember.lock().unwrap_or_else(PoisonError::into_inner);
+            if answer.begin() {
+                *remember = Some(spawn(run_and_answer(make, answer)).cancel_handle());
+            }
+        };
+        // A refused errand is dropped here, and its answer with it: "cancelled".
+        let _ = self.address.send(Errand::Run(Box::new(errand)));
+        RemoteHandle { asker, task }
+    }
+
+    /// Whether the loop still lives.
+    pub fn is_alive(&self) -> bool {
+        self.address.is_alive()
+    }
+}
+
+async fn run_and_answer<M, F>(make: M, answer: Answer<F::Output>)
+where
+    M: FnOnce() -> F,
+    F: Future,
+{
+    // In a block of its own: the future is dropped before its result can be seen.
+    let result = {
+        match panic::catch_unwind(AssertUnwindSafe(make)) {
+            Err(payload) => Err(payload),
+            Ok(future) => {
+                let mut future = pin!(future);
+                poll_fn(|cx| match panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+                    Err(payload) => Poll::Ready(Err(payload)),
+                })
+                .await
+            }
+        }
+    };
+    answer.give(result.map_err(|payload| JoinError::panicked(None, payload)));
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("loop", &self.address.number()).field("alive", &self.is_alive()).finish()
+    }
+}
+
+impl EventLoop {
+    /// A handle for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle { address: self.tasks().queue().address() }
+    }
+}
+
+/// The result of a future sent to a loop: awaited under any executor, or waited for by a thread.
+///
+/// Dropping it detaches the task, unless the loop has not yet heard of it: then it never begins.
+#[must_use = "dropping the handle detaches the task, or calls it off: wait for it, or await it"]
+pub struct RemoteHandle<T> {
+    asker: Asker<T>,
+    task: Arc<Mutex<Option<CancelHandle>>>,
+}
+
+impl<T> RemoteHandle<T> {
+    /// Blocks this thread until the task is done.
+    ///
+    /// On the loop's own thread that would wait for ever: await the handle there.
+    ///
+    /// # Errors
+    ///
+    /// If the task was cancelled or panicked, or the loop is gone.
+    ///
+    /// # Panics
+    ///
+    /// Inside a running loop.
+    #[track_caller]
+    #[doc(alias = "result")]
+    pub fn wait(self) -> Result<T, JoinError> {
+        if context::try_current().is_some() {
+            panic!(
+                "RemoteHandle::wait() was called inside a running loop, which would stop that loop: await the handle instead"
+            );
+        }
+        self.asker.wait(None).expect("a handle gives its result once, and wait() consumes it")
+    }
+
+    /// As [`wait`](RemoteHandle::wait), for so long at most: then the handle comes back, to wait again or to cancel.
+    ///
+    /// # Errors
+    ///
+    /// The handle, if the time was up.
+    ///
+    /// # Panics
+    ///
+    /// Inside a running loop.
+    #[track_caller]
+    pub fn wait_timeout(self, limit: Duration) -> Result<Result<T, JoinError>, RemoteHandle<T>> {
+        if context::try_current().is_some() {
+            panic!(
+                "RemoteHandle::wait_timeout() was called inside a running loop, which would stop that loop: use timeout() there"
+            );
+        }
+        self.asker.wait(Some(limit)).ok_or(self)
+    }
+
+    /// Asks the loop to cancel the task, from any thread. Nothing happens if it is over.
+    pub fn cancel(&self) {
+        if self.asker.call_off() {
+            return;
+        }
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(task) = task {
+            task.cancel();
+        }
+    }
+
+    /// Whether the result is there.
+    pub fn is_finished(&self) -> bool {
+        self.asker.is_given()
+    }
+}
+
+impl<T> Future for RemoteHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.asker.poll(cx).map(|result| result.expect("a RemoteHandle gives its result once: await it only once"))
+    }
+}
+
+impl<T> fmt::Debug for RemoteHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
+    }
+}
+
+// From any thread; the error says that the loop is gone.
+impl Spawn for Handle {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        let errand = Errand::Run(Box::new(move || drop(spawn(future))));
+        self.address.send(errand).map_err(|_| SpawnError::shutdown())
+    }
+
+    fn status(&self) -> Result<(), SpawnError> {
+        if self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
+    }
+}
+
+// Only inside the loop: a local future cannot be sent to it.
+impl LocalSpawn for Handle {
+    fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.status_local()?;
+        drop(spawn(future));
+        Ok(())
+    }
+
+    fn status_local(&self) -> Result<(), SpawnError> {
+        if self.address.is_home() && self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
+    }
+}
+
+impl Spawn for EventLoop {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        drop(self.spawn(future));
+        Ok(())
+    }
+}
+
+impl LocalSpawn for EventLoop {
+    fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        drop(self.spawn(future));
+        Ok(())
+    }
+}

@@ -1,5 +1,51 @@
-//! Roundel
+//! Roundel: an async runtime for one thread, small enough to read in an hour.
+//!
+//! ```
+//! use std::time::Duration;
+//! use roundel::{gather, sleep};
+//!
+//! let greetings = roundel::block_on(async {
+//!     gather(["Hello", "world"].map(|word| async move {
+//!         sleep(Duration::from_millis(1)).await;
+//!         word
+//!     })).await
+//! });
+//! assert_eq!(greetings, ["Hello", "world"]);
+//! ```
+//!
+//! Futures here are not `Send`, and need not be: a loop, its tasks and its primitives live on one
+//! thread. Only wakers, [`Handle`], [`CancelHandle`] and [`RemoteHandle`] cross threads.
+//!
+//! # A tour
+//!
+//! | to | use |
+//! |---|---|
+//! | run | [`block_on`], or an [`EventLoop`] of your own |
+//! | make tasks | [`spawn`], [`gather()`], [`TaskGroup`]; each gives a handle to await or to cancel |
+//! | wait | [`sleep`], [`timeout`], [`interval`], [`yield_now`] |
+//! | meet | [`sync`]: `Lock`, `Semaphore`, `Event`, `Condition`, `Barrier`, `Queue`, `oneshot`, `OnceCell` |
+//! | talk | [`net`]: `TcpListener`, `TcpStream` |
+//! | block | [`to_thread`] |
+//! | come from another thread | [`Handle`] |
+//! | watch, steer, repeat | [`Observer`], [`Clock`], [`Order`] |
+//! | step back | [`generator()`] and [`RoundRobin`]: the same idea without wakers |
+//!
+//! # The house
+//!
+//! A file imports from lower floors only; `tests/floors.rs` reads the imports and holds it to that.
+//!
+//! ```text
+//! 6  time  net/*  spawn  gather  group  thread  handle     what a task calls
+//! 5  event_loop  context                                   takes turns; which loop this thread is in
+//! 4  scheduler                driver                       run tasks  |  wait for the world
+//! 3  task  answer                                          a boxed future and its handle
+//! 2  waker                                                 a number that wakes
+//! 1  task_queue  order  reactor  timer_wheel  pool  wait_list
+//! 0  arena  wakers  observer  clock                        pure data
+//!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
+//! ```
 
+mod answer;
 mod arena;
 mod clock;
 mod context;
@@ -30,9 +76,16 @@ mod yield_now;
 pub use clock::{Clock, Instant};
 pub use event_loop::{Builder, EventLoop, block_on};
 pub use generator::{Generator, RoundRobin, Step, Yield, Yielder, generator, two_way_generator};
+pub use handle::{Handle, RemoteHandle};
 pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};
 pub use task::{CancelHandle, JoinError, JoinHandle, TaskInfo};
+pub use thread::{ThreadHandle, to_thread};
 pub use time::{Elapsed, Interval, MissedTicks, Sleep, interval, sleep, sleep_until, timeout, timeout_at};
 pub use yield_now::{YieldNow, yield_now};
+
+/// The README's programs, compiled with the other examples of this documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

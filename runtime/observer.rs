@@ -269,9 +269,9 @@ pub(crate) fn waiting(kind: Waits, label: &Label, site: Option<&'static Location
 
 /// As [`waiting`], for what has no number of its own.
 #[inline]
-pub(crate) fn waiting_for(kind: Waits) {
+pub(crate) fn waiting_for(kind: Waits, site: Option<&'static Location<'static>>) {
     WAITS.set(kind);
-    tell(|| Event::Waiting { by: actor(), resource: Resource { kind, number: 0 }, site: None });
+    tell(|| Event::Waiting { by: actor(), resource: Resource { kind, number: 0 }, site });
 }
 
 /// A primitive's number, given out the first time somebody watches it.

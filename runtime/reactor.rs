@@ -249,7 +249,7 @@ impl<S: mio::event::Source> Source<S> {
         if ready && self.reactor.operations.get() < OPERATIONS_PER_LOOK {
             return Poll::Ready(Ok(()));
         }
-        observer::waiting_for(Waits::Socket);
+        observer::waiting_for(Waits::Socket, None);
         if ready {
             cx.waker().wake_by_ref();
             return Poll::Pending;

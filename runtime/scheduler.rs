@@ -106,7 +106,7 @@ impl Scheduler {
         match polled {
             Ok(Poll::Pending) => self.tasks.end_turn(key, body, waits),
             Ok(Poll::Ready(output)) => self.tasks.finish(key, body, Ok(output)),
-            Err(payload) => self.tasks.finish(key, body, Err(JoinError::panicked(task, payload))),
+            Err(payload) => self.tasks.finish(key, body, Err(JoinError::panicked(Some(task), payload))),
         }
     }
 

@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -116,7 +117,7 @@ impl Tasks {
         let key = if self.closed.get() {
             let key = self.arena.borrow_mut().insert(Task::new(Stage::Polling, name, site));
             quietly(|| drop(future));
-            self.settle(key, Err(JoinError::cancelled(self.id(key))));
+            self.settle(key, Err(JoinError::cancelled(Some(self.id(key)))));
             key
         } else {
             let stage = Stage::Idle(Box::pin(future));
@@ -212,7 +213,7 @@ impl Tasks {
                 if let Ok(output) = result {
                     quietly(|| drop(output));
                 }
-                Err(JoinError::panicked(self.id(key), panic))
+                Err(JoinError::panicked(Some(self.id(key)), panic))
             }
         };
         self.settle(key, result);
@@ -220,7 +221,7 @@ impl Tasks {
 
     fn finish_cancelled(&self, key: Key, body: Body) {
         let id = self.id(key);
-        self.finish(key, body, Err(JoinError::cancelled(id)));
+        self.finish(key, body, Err(JoinError::cancelled(Some(id))));
     }
 
     fn settle(&self, key: Key, result: TaskResult) {
@@ -468,12 +469,12 @@ impl<T: 'static> Future for JoinHandle<T> {
                 panic!("a task awaits its own JoinHandle, which would never end: await it from another task")
             }
             Some(Task { listener: Listener::Waker(waker), .. }) if waker.will_wake(cx.waker()) => {
-                observer::waiting_for(Waits::Task);
+                observer::waiting_for(Waits::Task, None);
                 return Poll::Pending;
             }
             Some(_) => {}
         }
-        observer::waiting_for(Waits::Task);
+        observer::waiting_for(Waits::Task, None);
         let waker = cx.waker().clone();
         let mut arena = self.tasks.arena.borrow_mut();
         let before = arena.get_mut(self.key).map(|task| mem::replace(&mut task.listener, Listener::Waker(waker)));
@@ -526,29 +527,37 @@ impl CancelHandle {
     }
 }
 
-/// Why a task gave no output.
+/// Why a task, or a closure on the thread pool, gave no output.
 pub struct JoinError {
-    id: TaskId,
+    /// `None` for a closure on the thread pool.
+    task: Option<TaskId>,
     cause: Cause,
 }
 
 enum Cause {
     Cancelled,
     Panicked(Box<dyn Any + Send>),
+    Refused(io::Error),
 }
 
 impl JoinError {
-    pub(crate) fn cancelled(id: TaskId) -> JoinError {
-        JoinError { id, cause: Cause::Cancelled }
+    pub(crate) fn cancelled(task: Option<TaskId>) -> JoinError {
+        JoinError { task, cause: Cause::Cancelled }
     }
 
-    pub(crate) fn panicked(id: TaskId, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { id, cause: Cause::Panicked(payload) }
+    pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
+        JoinError { task, cause: Cause::Panicked(payload) }
     }
 
-    /// The number of the task.
-    pub fn id(&self) -> TaskId {
-        self.id
+    /// The system gave no thread to run it on.
+    pub(crate) fn refused(error: io::Error) -> JoinError {
+        JoinError { task: None, cause: Cause::Refused(error) }
+    }
+
+    /// The number of the task; `None` for a closure of [`to_thread`](crate::to_thread), and for a
+    /// future that never became a task.
+    pub fn id(&self) -> Option<TaskId> {
+        self.task
     }
 
     /// Whether it was cancelled, by hand or by its loop's end.
@@ -566,29 +575,31 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// If the task was cancelled.
+    /// If it did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.cause {
             Cause::Panicked(payload) => Ok(payload),
-            Cause::Cancelled => Err(self),
+            _ => Err(self),
         }
     }
+}
 
-    fn message(&self) -> Option<&str> {
-        let Cause::Panicked(payload) = &self.cause else { return None };
-        let text = payload.downcast_ref::<&str>().copied();
-        Some(
-            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("with a payload that is no text"),
-        )
-    }
+/// What a panic said, as far as it said it in words.
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("with a payload that is no text")
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message() {
-            None => write!(f, "{} was cancelled", self.id),
-            Some(message) => write!(f, "{} panicked: {message}", self.id),
+        match self.task {
+            Some(task) => write!(f, "{task}")?,
+            None => f.write_str("the work for another thread")?,
+        }
+        match &self.cause {
+            Cause::Cancelled => f.write_str(" was cancelled"),
+            Cause::Panicked(payload) => write!(f, " panicked: {}", panic_text(&**payload)),
+            Cause::Refused(error) => write!(f, " could not start: {error}"),
         }
     }
 }
@@ -622,7 +633,7 @@ impl Arrivals {
         if let Some(number) = self.finished.borrow_mut().pop_front() {
             return Poll::Ready(number);
         }
-        observer::waiting_for(Waits::Children);
+        observer::waiting_for(Waits::Children, None);
         let waker = cx.waker().clone();
         let before = self.waker.borrow_mut().replace(waker);
         drop(before);

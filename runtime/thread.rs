@@ -1,1 +1,135 @@
-//! (being written)
+//! `to_thread`: runs a blocking closure beside the loop and gives its result to a task.
+//!
+//! ```text
+//!   task: to_thread(f).await ...................... result
+//!   pool:        `---> a thread runs f ---> answer ---^ (wakes the task, unparks the loop)
+//! ```
+//!
+//! Promises: the loop goes on meanwhile; a panic in the closure reaches the handle; a closure whose
+//! handle is dropped before it began never runs.
+//! Does not know: how many threads there are.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::answer::{Asker, answer};
+use crate::context;
+use crate::driver::Driver;
+use crate::observer::{self, Waits};
+use crate::task::JoinError;
+
+/// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
+///
+/// The closure is handed over at this call, not at the first await. The pool has a bounded number of
+/// threads ([`Builder::threads`](crate::Builder::threads)); further closures wait for one to be free.
+/// A closure that has begun cannot be stopped: when its handle is dropped, or the loop, it runs to its
+/// end and the result is dropped.
+///
+/// ```
+/// # roundel::block_on(async {
+/// let sum: u64 = roundel::to_thread(|| (1..=1000).sum()).await.unwrap();
+/// assert_eq!(sum, 500_500);
+/// # });
+/// ```
+///
+/// # Errors
+///
+/// The handle gives a [`JoinError`] if the closure panicked, was cancelled before it began, or if the
+/// system gave no thread to run it on.
+///
+/// # Panics
+///
+/// Outside a running loop.
+#[track_caller]
+#[doc(alias = "run_in_executor")]
+#[doc(alias = "spawn_blocking")]
+pub fn to_thread<T, F>(closure: F) -> ThreadHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let driver = context::current("to_thread()").driver.clone();
+    let (answer, asker) = answer();
+    let job = move || {
+        if answer.begin() {
+            let result = panic::catch_unwind(AssertUnwindSafe(closure));
+            answer.give(result.map_err(|payload| JoinError::panicked(None, payload)));
+        }
+    };
+    let refused = driver.pool().submit(Box::new(job)).err();
+    driver.count_jobs(1);
+    ThreadHandle { asker, refused, counted: Some(driver) }
+}
+
+/// The result of a closure on the thread pool, to be awaited. Made by [`to_thread`].
+///
+/// Dropping it calls the closure off if it has not begun.
+///
+/// # Panics
+///
+/// When awaited again after it has given its result.
+#[must_use = "dropping the handle calls the closure off if it has not begun: await it"]
+pub struct ThreadHandle<T> {
+    asker: Asker<T>,
+    refused: Option<io::Error>,
+    /// The loop that counts this as work under way, until the result is here.
+    counted: Option<Rc<Driver>>,
+}
+
+impl<T> ThreadHandle<T> {
+    /// Calls the closure off if it has not begun; the handle then gives a cancelled `JoinError`.
+    /// Returns false, and changes nothing, if it has begun: a running closure cannot be stopped.
+    #[doc(alias = "abort")]
+    pub fn cancel(&self) -> bool {
+        self.asker.call_off()
+    }
+
+    /// Whether the result is there.
+    pub fn is_finished(&self) -> bool {
+        self.refused.is_some() || self.asker.is_given()
+    }
+
+    fn uncount(&mut self) {
+        if let Some(driver) = self.counted.take() {
+            driver.count_jobs(-1);
+        }
+    }
+}
+
+impl<T> Unpin for ThreadHandle<T> {}
+
+impl<T> Future for ThreadHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = match self.refused.take() {
+            Some(error) => Some(Err(JoinError::refused(error))),
+            None => match self.asker.poll(cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => {
+                    observer::waiting_for(Waits::Thread, None);
+                    return Poll::Pending;
+                }
+            },
+        };
+        self.uncount();
+        Poll::Ready(result.expect("a to_thread() handle gives its result once: await it only once"))
+    }
+}
+
+impl<T> Drop for ThreadHandle<T> {
+    fn drop(&mut self) {
+        self.uncount();
+    }
+}
+
+impl<T> fmt::Debug for ThreadHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
+    }
+}

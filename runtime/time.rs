@@ -15,7 +15,7 @@ use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Waits};
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.
@@ -119,7 +119,16 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        observer::waiting(Waits::Timer, &Label::new(), Some(self.site));
+        let polled = self.poll_timer(cx);
+        if polled.is_pending() {
+            observer::waiting_for(Waits::Timer, Some(self.site));
+        }
+        polled
+    }
+}
+
+impl Sleep {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.timer {
             Timer::Yield => {
                 self.timer = Timer::New;

@@ -29,7 +29,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.given = true;
-        observer::waiting_for(Waits::Turn);
+        observer::waiting_for(Waits::Turn, None);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -1,0 +1,192 @@
+//! How other threads reach a loop: `Handle`, `RemoteHandle`, and futures-rs's spawn traits.
+//!
+//! | row (semantics section 9) | test |
+//! |---|---|
+//! | run_coroutine_threadsafe | a_thread_sends_a_future_and_waits_for_its_value |
+//! | ..._with_exception | a_panic_crosses_to_the_thread_that_waits |
+//! | ..._with_timeout | a_thread_that_gives_up_cancels_the_task_and_none_is_left |
+//! | ..._task_cancelled | a_cancel_crosses_to_the_thread_that_waits |
+//! | ..._task_factory_exception | a_closure_that_panics_instead_of_making_a_future_is_reported |
+//! | section 0, 10 | a_future_sent_to_a_sleeping_loop_wakes_it |
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::panic;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures::task::{LocalSpawnExt, SpawnExt};
+use roundel::{EventLoop, Handle, all_tasks, block_on, spawn, to_thread, yield_now};
+
+/// Runs `work` in a thread of its own while the loop waits for it.
+fn beside<T: Send + 'static>(work: impl FnOnce(Handle) -> T + Send + 'static) -> T {
+    block_on(async {
+        let handle = Handle::current();
+        to_thread(move || work(handle)).await.unwrap()
+    })
+}
+
+#[test]
+fn a_thread_sends_a_future_and_waits_for_its_value() {
+    let value = beside(|handle| {
+        let remote = handle.spawn(async {
+            yield_now().await;
+            3
+        });
+        remote.wait().unwrap()
+    });
+    assert_eq!(value, 3);
+}
+
+#[test]
+fn a_future_sent_to_a_sleeping_loop_wakes_it() {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    let value = block_on(async {
+        let handle = Handle::current();
+        let thread = thread::spawn(move || {
+            handle.spawn(async move { sender.send("from afar") }).wait().unwrap().unwrap();
+        });
+        let value = receiver.await.unwrap();
+        to_thread(move || thread.join()).await.unwrap().unwrap();
+        value
+    });
+    assert_eq!(value, "from afar");
+}
+
+#[test]
+fn a_future_that_is_not_send_is_made_on_the_loops_thread() {
+    let here = thread::current().id();
+    let there = beside(move |handle| {
+        let remote = handle.spawn_with(move || async move {
+            let local = Rc::new(thread::current().id());
+            yield_now().await;
+            *local
+        });
+        remote.wait().unwrap()
+    });
+    assert_eq!(there, here);
+}
+
+#[test]
+fn a_panic_crosses_to_the_thread_that_waits() {
+    let error = beside(|handle| handle.spawn(async { panic!("in the loop") }).wait().map(|()| ()).unwrap_err());
+    assert!(error.is_panic());
+    assert_eq!(*error.into_panic().unwrap().downcast_ref::<&str>().unwrap(), "in the loop");
+}
+
+#[test]
+fn a_closure_that_panics_instead_of_making_a_future_is_reported() {
+    fn make() -> std::future::Ready<()> {
+        panic!("no future")
+    }
+    let error = beside(|handle| handle.spawn_with(make).wait().unwrap_err());
+    assert!(error.is_panic());
+}
+
+#[test]
+fn a_thread_that_gives_up_cancels_the_task_and_none_is_left() {
+    block_on(async {
+        let handle = Handle::current();
+        let given_up = to_thread(move || {
+            let remote = handle.spawn(pending::<()>());
+            let remote = remote.wait_timeout(Duration::from_millis(1)).unwrap_err();
+            remote.cancel();
+            remote.wait().unwrap_err().is_cancelled()
+        });
+        assert!(given_up.await.unwrap());
+        assert_eq!(all_tasks().len(), 1, "only this task is left");
+    });
+}
+
+#[test]
+fn a_cancel_crosses_to_the_thread_that_waits() {
+    let error = beside(|handle| {
+        let remote = handle.spawn(pending::<()>());
+        remote.cancel();
+        remote.wait().unwrap_err()
+    });
+    assert!(error.is_cancelled());
+}
+
+#[test]
+fn a_handle_used_after_the_loops_death_says_cancelled() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    assert!(handle.is_alive());
+    let unheard = handle.spawn(async {});
+    drop(event_loop);
+    assert!(!handle.is_alive());
+    assert!(unheard.wait().unwrap_err().is_cancelled());
+    assert!(handle.spawn(async {}).wait().unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_task_under_way_at_the_loops_death_is_cancelled_for_the_thread_that_waits() {
+    let event_loop = EventLoop::new().unwrap();
+    let remote = event_loop.handle().spawn(pending::<()>());
+    let waiting = thread::spawn(move || remote.wait());
+    event_loop.turn();
+    drop(event_loop);
+    assert!(waiting.join().unwrap().unwrap_err().is_cancelled());
+}
+
+#[test]
+fn waiting_inside_the_loop_is_refused_with_the_cure() {
+    let refused = panic::catch_unwind(|| {
+        block_on(async {
+            let _ = Handle::current().spawn(async {}).wait();
+        })
+    });
+    let text = *refused.unwrap_err().downcast::<&str>().unwrap();
+    assert!(text.contains("await the handle instead"), "{text}");
+}
+
+#[test]
+fn a_remote_handle_can_be_awaited_by_another_loop() {
+    let (send_handle, handle) = mpsc::channel();
+    let (send_done, done) = futures::channel::oneshot::channel::<()>();
+    let server = thread::spawn(move || {
+        block_on(async move {
+            send_handle.send(Handle::current()).unwrap();
+            done.await.unwrap();
+        })
+    });
+    let handle = handle.recv().unwrap();
+    let answer = block_on(handle.spawn(async { "served" })).unwrap();
+    send_done.send(()).unwrap();
+    server.join().unwrap();
+    assert_eq!(answer, "served");
+}
+
+#[test]
+fn code_written_against_futures_rs_spawns_here() {
+    let event_loop = EventLoop::new().unwrap();
+    let trace = Rc::new(RefCell::new(Vec::new()));
+    let local = trace.clone();
+    event_loop.spawn_local(async move { local.borrow_mut().push("before the loop runs") }).unwrap();
+    let inside = trace.clone();
+    event_loop.block_on(async move {
+        let handle = Handle::current();
+        let local = inside.clone();
+        handle.spawn_local(async move { local.borrow_mut().push("inside") }).unwrap();
+        let value = SpawnExt::spawn_with_handle(&handle, async { 5 }).unwrap().await;
+        inside.borrow_mut().push(if value == 5 { "by handle" } else { "?" });
+    });
+    assert_eq!(*trace.borrow(), ["before the loop runs", "inside", "by handle"]);
+    assert!(event_loop.handle().spawn_local(async {}).is_err(), "outside the loop nothing local can be spawned");
+    let handle = event_loop.handle();
+    drop(event_loop);
+    assert!(SpawnExt::spawn(&handle, async {}).unwrap_err().is_shutdown());
+}
+
+#[test]
+fn a_task_spawned_from_afar_can_spawn_more() {
+    let sum = beside(|handle| {
+        let remote = handle.spawn_with(|| async { spawn(async { 2 }).await.unwrap() + 40 });
+        remote.wait().unwrap()
+    });
+    assert_eq!(sum, 42);
+}

@@ -1,0 +1,201 @@
+//! `to_thread` and its pool.
+//!
+//! | row (semantics section 10, to_thread) | test |
+//! |---|---|
+//! | value | the_value_comes_back |
+//! | panic/error comes back | a_panic_reaches_the_handle_and_the_pool_goes_on |
+//! | called exactly once | each_closure_is_called_once |
+//! | ten concurrent | ten_closures_run_at_once |
+//! | arguments moved in | the_value_comes_back |
+//! | task-locals visible? | n/a: a closure on another thread sees none of the loop's state |
+#![allow(clippy::unwrap_used)]
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
+
+use roundel::{Clock, EventLoop, Instant, block_on, sleep, spawn, timeout, to_thread, yield_now};
+
+#[test]
+fn the_value_comes_back() {
+    let words = vec!["a", "b"];
+    assert_eq!(block_on(to_thread_later(words)), "ab");
+}
+
+async fn to_thread_later(words: Vec<&'static str>) -> String {
+    to_thread(move || words.concat()).await.unwrap()
+}
+
+#[test]
+fn a_panic_reaches_the_handle_and_the_pool_goes_on() {
+    // B7
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    event_loop.block_on(async {
+        let error = to_thread(|| panic!("in the pool")).await.map(|()| ()).unwrap_err();
+        assert!(error.is_panic());
+        assert_eq!(error.to_string(), "the work for another thread panicked: in the pool");
+        assert_eq!(to_thread(|| 1).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn each_closure_is_called_once() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    block_on(async move { to_thread(move || count.fetch_add(1, Ordering::SeqCst)).await }).unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn ten_closures_run_at_once() {
+    // They can only end if all ten run at the same time.
+    let event_loop = EventLoop::builder().threads(10).build().unwrap();
+    let all_here = Arc::new(Barrier::new(10));
+    let leaders = event_loop.block_on(async {
+        let closures = (0..10).map(|_| {
+            let all_here = all_here.clone();
+            to_thread(move || all_here.wait().is_leader())
+        });
+        let mut leaders = 0;
+        for closure in closures.collect::<Vec<_>>() {
+            leaders += usize::from(closure.await.unwrap());
+        }
+        leaders
+    });
+    assert_eq!(leaders, 1);
+}
+
+#[test]
+fn the_pool_is_bounded() {
+    let event_loop = EventLoop::builder().threads(2).build().unwrap();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    event_loop.block_on(async {
+        let handles: Vec<_> = (0..50)
+            .map(|_| {
+                let (running, most) = (running.clone(), most.clone());
+                to_thread(move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                })
+            })
+            .collect();
+        for handle in handles {
+            handle.await.unwrap();
+        }
+    });
+    assert!(most.load(Ordering::SeqCst) <= 2);
+}
+
+/// A loop with one pool thread, which is busy until the sender is dropped.
+fn one_busy_thread() -> (EventLoop, mpsc::Sender<()>, impl Future<Output = ()>) {
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (say_begun, begun) = mpsc::channel();
+    let busy = event_loop.block_on(async {
+        to_thread(move || {
+            say_begun.send(()).unwrap();
+            let _ = released.recv();
+        })
+    });
+    begun.recv().unwrap();
+    (event_loop, release, async { busy.await.unwrap() })
+}
+
+#[test]
+fn a_closure_called_off_while_it_waits_never_runs() {
+    // B9
+    let (event_loop, release, busy) = one_busy_thread();
+    let ran = Arc::new(AtomicUsize::new(0));
+    let (first, second) = (ran.clone(), ran.clone());
+    event_loop.block_on(async {
+        let cancelled = to_thread(move || first.fetch_add(1, Ordering::SeqCst));
+        let dropped = to_thread(move || second.fetch_add(1, Ordering::SeqCst));
+        drop(dropped);
+        assert!(cancelled.cancel());
+        assert!(cancelled.await.unwrap_err().is_cancelled());
+        drop(release);
+        busy.await;
+        to_thread(|| ()).await.unwrap();
+    });
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_running_closure_cannot_be_cancelled() {
+    // B9
+    block_on(async {
+        let (say_begun, begun) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel();
+        let handle = to_thread(move || {
+            say_begun.send(()).unwrap();
+            wait.recv().unwrap();
+            "to the end"
+        });
+        begun.recv().unwrap();
+        assert!(!handle.cancel());
+        go_on.send(()).unwrap();
+        assert_eq!(handle.await.unwrap(), "to the end");
+    });
+}
+
+#[test]
+fn closures_still_waiting_at_the_loops_death_are_cancelled_and_the_running_one_is_not_waited_for() {
+    // B3, B4
+    let (event_loop, release, busy) = one_busy_thread();
+    let waiting = event_loop.block_on(async { to_thread(|| ()) });
+    drop(event_loop);
+    let other = EventLoop::new().unwrap();
+    assert!(other.block_on(waiting).unwrap_err().is_cancelled());
+    drop(release);
+    other.block_on(busy);
+}
+
+#[test]
+fn the_loop_goes_on_while_a_closure_runs() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    block_on(async {
+        let turns = Rc::new(Cell::new(0));
+        let count = turns.clone();
+        let beside = spawn(async move {
+            for _ in 0..100 {
+                count.set(count.get() + 1);
+                yield_now().await;
+            }
+            go_on.send(()).unwrap();
+        });
+        to_thread(move || wait.recv().unwrap()).await.unwrap();
+        beside.await.unwrap();
+        assert_eq!(turns.get(), 100);
+    });
+}
+
+#[test]
+fn virtual_time_waits_for_a_thread_before_it_jumps() {
+    // B8
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).build().unwrap();
+    event_loop.block_on(async {
+        let began = Instant::now();
+        let quick = timeout(Duration::from_secs(3600), to_thread(|| "in time")).await;
+        assert_eq!(quick.unwrap().unwrap(), "in time");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(3600));
+    });
+}
+
+#[test]
+fn a_thousand_closures_come_back_in_any_order() {
+    // B1
+    let sum = block_on(async {
+        let handles: Vec<_> = (0..1000_u64).map(|n| to_thread(move || n)).collect();
+        let mut sum = 0;
+        for handle in handles.into_iter().rev() {
+            sum += handle.await.unwrap();
+        }
+        sum
+    });
+    assert_eq!(sum, 499_500);
+}

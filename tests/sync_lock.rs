@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use roundel::sync::{AcquireLock, Acquire, Event as Flag, Lock, LockGuard, Permit};
+use roundel::sync::{Acquire, AcquireLock, Event as Flag, Lock, LockGuard, Permit};
 use roundel::{Clock, Event, EventLoop, Observer, Waits, current_task, spawn, timeout, yield_now};
 
 type Trace = Rc<RefCell<Vec<String>>>;

@@ -73,7 +73,7 @@ fn tasks(flags: &Flags) {
 }
 
 /// Checks what a run came to.
-fn end(balance: i64, expected: i64, began: Instant, seconds: u64) {
+fn end(balance: i64, expected: i64, began: Instant, seconds: u32) {
     let elapsed = began.elapsed();
     println!("[the account ends at {balance}, after {:.1} s]", elapsed.as_secs_f64());
     assert_eq!(balance, expected, "what the account ends at");

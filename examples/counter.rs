@@ -157,8 +157,9 @@ fn thread_adjacent(shared: &Atomic) {
 }
 
 fn thread_window(shared: &Atomic) {
-    let before = shared.read();
     thread::sleep(ms(10));
+    let before = shared.read();
+    thread::sleep(ms(1));
     shared.write(before + 1);
 }
 

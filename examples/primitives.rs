@@ -286,11 +286,17 @@ async fn barrier_tasks() -> usize {
 pub(crate) fn run(flags: &Flags) {
     let event_loop = flags.event_loop();
     let row = |name, what, threads: usize, tasks: usize, expected: usize| {
-        println!("{name:<10} {what:<44} threads {threads:>3}   tasks {tasks:>3}");
+        println!("{name:<10} {what:<48} threads {threads:>3}   tasks {tasks:>3}");
         assert_eq!((threads, tasks), (expected, expected), "{name}");
     };
     row("Lock", "100 increments, none lost", lock_threads(), event_loop.block_on(lock_tasks()), 100);
-    row("RLock", "locked twice by one owner (tasks: guard)", rlock_threads(), event_loop.block_on(rlock_tasks()), 8);
+    row(
+        "RLock",
+        "4 add 2, locking twice (a task: passes a guard)",
+        rlock_threads(),
+        event_loop.block_on(rlock_tasks()),
+        8,
+    );
     row("Semaphore", "six want in, the most inside", semaphore_threads(), event_loop.block_on(semaphore_tasks()), 2);
     row("Event", "three wait, one sets, so many go on", event_threads(), event_loop.block_on(event_tasks()), 3);
     row("Condition", "wait until so many are there", condition_threads(), event_loop.block_on(condition_tasks()), 3);

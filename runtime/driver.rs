@@ -205,11 +205,14 @@ impl Driver {
         self.closed.get()
     }
 
-    /// The loop's end: timers are forgotten, sockets fail, jobs not begun are dropped.
+    /// The loop's end: timers never fire, sockets fail, jobs not begun are dropped. Whoever still waits,
+    /// under another executor, is woken to see it.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let timers = self.wheel.borrow_mut().drain();
-        drop(timers);
+        let mut waiting = Wakers::new();
+        timers.into_iter().for_each(|waker| waiting.push(waker));
+        waiting.wake_all();
         self.reactor.close();
         self.pool.close();
     }

@@ -25,7 +25,8 @@ use crate::net::tcp_stream::TcpStream;
 impl TcpStream {
     /// The two directions apart, for as long as the stream is borrowed. Costs nothing.
     ///
-    /// Dropping these halves does nothing to the connection.
+    /// Dropping these halves does nothing to the connection. Where `futures::AsyncReadExt` is in scope,
+    /// say `TcpStream::split(&stream)`: that trait has a `split` of its own, which takes the stream.
     pub fn split(&self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf { stream: self }, WriteHalf { stream: self })
     }
@@ -81,6 +82,7 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// If they were never one stream: both come back in the error.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: nobody else can hold the stream")]
     pub fn reunite(mut self, read: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         if !Rc::ptr_eq(&self.stream, &read.stream) {
             return Err(ReuniteError { read, write: self });

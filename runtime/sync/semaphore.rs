@@ -111,8 +111,9 @@ impl Semaphore {
 
     #[inline]
     fn permit(&self, permits: usize, site: &'static Location<'static>) -> Permit<'_> {
+        let permit = Permit { semaphore: self, permits };
         self.label.acquired(Waits::Semaphore, site);
-        Permit { semaphore: self, permits }
+        permit
     }
 
     /// Makes `permits` new permits and hands them to the line.

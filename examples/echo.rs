@@ -18,7 +18,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::Flags;
 use roundel::net::{TcpListener, TcpStream};
-use roundel::sync::Barrier;
+use roundel::sync::{Barrier, Semaphore};
 use roundel::{gather, spawn};
 
 const CONNECTIONS: usize = 1_000;
@@ -56,21 +56,34 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
     }
 }
 
+/// Where clients meet.
+struct Door {
+    /// The system keeps 128 connections in line for `accept`; who finds the line full tries again a
+    /// second later. So no more than these are on their way at once.
+    on_their_way: Semaphore,
+    all_are_connected: Barrier,
+}
+
 /// Sends its lines and counts those that come back as they were sent.
-async fn client(number: usize, server: SocketAddr, all_are_connected: Rc<Barrier>) -> io::Result<usize> {
+async fn client(number: usize, server: SocketAddr, door: Rc<Door>) -> io::Result<usize> {
+    let permit = door.on_their_way.acquire().await.map_err(io::Error::other)?;
     let stream = TcpStream::connect(server).await?;
-    let mut right = 0;
-    for line in 0..LINES {
-        let sent = format!("client {number:04}, line {line}\n");
-        stream.write_all(sent.as_bytes()).await?;
-        let mut received = vec![0; sent.len()];
-        stream.read_exact(&mut received).await?;
-        right += usize::from(received == sent.as_bytes());
-        if line == 0 {
-            all_are_connected.wait().await;
-        }
+    let mut right = say(&stream, number, 0).await?;
+    drop(permit); // an answer has come: the server has accepted
+    door.all_are_connected.wait().await;
+    for line in 1..LINES {
+        right += say(&stream, number, line).await?;
     }
     Ok(right)
+}
+
+/// 1 if the line came back as it was sent, else 0.
+async fn say(stream: &TcpStream, number: usize, line: usize) -> io::Result<usize> {
+    let sent = format!("client {number:04}, line {line}\n");
+    stream.write_all(sent.as_bytes()).await?;
+    let mut received = vec![0; sent.len()];
+    stream.read_exact(&mut received).await?;
+    Ok(usize::from(received == sent.as_bytes()))
 }
 
 pub(crate) fn run(flags: &Flags) {
@@ -80,8 +93,8 @@ pub(crate) fn run(flags: &Flags) {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let server = listener.local_addr()?;
         let serving = spawn(serve(listener, count.clone()));
-        let barrier = Rc::new(Barrier::new(connections));
-        let clients = gather((0..connections).map(|number| client(number, server, barrier.clone()))).await;
+        let door = Rc::new(Door { on_their_way: Semaphore::new(100), all_are_connected: Barrier::new(connections) });
+        let clients = gather((0..connections).map(|number| client(number, server, door.clone()))).await;
         serving.cancel();
         clients.into_iter().sum()
     });
@@ -95,8 +108,8 @@ pub(crate) fn run(flags: &Flags) {
 fn connections() -> usize {
     let limits = getrlimit(Resource::Nofile);
     // What a process gets at first is often 1,024; it may raise that to the hard limit by itself.
-    let raised = Rlimit { current: limits.maximum, ..limits.clone() };
-    let limits = if setrlimit(Resource::Nofile, raised.clone()).is_ok() { raised } else { limits };
+    let raised = Rlimit { current: limits.maximum, ..limits };
+    let limits = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limits };
     let spare = 64;
     let room = limits.current.map_or(CONNECTIONS, |limit| (limit.saturating_sub(spare) / 2) as usize);
     if room < CONNECTIONS {

@@ -146,23 +146,19 @@ impl Driver {
         self.due.replace(due);
     }
 
-    /// Keeps `waker` until `deadline`; `None` for the end of time, which needs no timer.
-    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Option<Key> {
-        if deadline == Instant::FAR {
-            return None;
-        }
+    /// Keeps `waker` until `deadline`, which is not the end of time.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         let mut wheel = self.wheel.borrow_mut();
         if wheel.is_empty() {
             // An empty wheel is not advanced; so it is now, to put the timer on the level it belongs.
             wheel.advance(tick_before(self.now.get()), &mut Wakers::new());
         }
-        Some(wheel.insert(deadline.0.div_ceil(TICK), waker))
+        wheel.insert(deadline.0.div_ceil(TICK), waker)
     }
 
-    /// Forgets a timer.
-    pub(crate) fn cancel(&self, timer: Key) {
-        let waker = self.wheel.borrow_mut().cancel(timer);
-        drop(waker);
+    /// Forgets a timer; gives its waker back, or `None` if it has fired.
+    pub(crate) fn cancel(&self, timer: Key) -> Option<Waker> {
+        self.wheel.borrow_mut().cancel(timer)
     }
 
     /// Has a timer wake `waker` instead. False if it has fired.

@@ -241,6 +241,7 @@ fn pass_on(event: &Event<'_>) {
 }
 
 /// Who acts just now on this thread.
+#[inline]
 pub(crate) fn actor() -> Actor {
     ACTOR.get()
 }

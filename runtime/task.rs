@@ -628,9 +628,14 @@ impl Arrivals {
         }
     }
 
+    /// The next number in order of finishing, if there is one.
+    pub(crate) fn try_next(&self) -> Option<usize> {
+        self.finished.borrow_mut().pop_front()
+    }
+
     /// The next number in order of finishing. With none there, the context's task will be woken.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        if let Some(number) = self.finished.borrow_mut().pop_front() {
+        if let Some(number) = self.try_next() {
             return Poll::Ready(number);
         }
         observer::waiting_for(Waits::Children, None);

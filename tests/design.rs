@@ -92,7 +92,7 @@ fn every_test_that_a_test_files_table_names_exists() {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for row in text.lines().filter_map(|line| line.strip_prefix("//! |")) {
             let Some(named) = row.trim_end_matches('|').rsplit('|').next() else { continue };
-            for name in named.split([' ', ',', '`', ';']).filter(|word| word.matches('_').count() >= 3) {
+            for name in named.split([' ', ',', '`', ';']).filter(|word| word.matches('_').count() >= 3 && !word.contains('*')) {
                 let known = names.iter().any(|known| known == name);
                 assert!(known, "{} names a test that does not exist: {name}", path.display());
             }

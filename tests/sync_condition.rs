@@ -369,13 +369,13 @@ fn two_conditions_share_one_lock() {
 fn a_waiter_in_another_loop_of_this_thread_is_served_too() {
     let (shared, trace) = shared();
     let (one, two) = (virtual_loop(), virtual_loop());
-    let task = one.block_on(async {
-        let task = waiter(&shared, &trace, 1);
+    let mut task = None;
+    one.block_on(async {
+        task = Some(waiter(&shared, &trace, 1));
         turns(2).await;
-        task
     });
     two.block_on(async { shared.1.notify(1) });
-    one.block_on(task).unwrap();
+    one.block_on(task.unwrap()).unwrap();
     assert_eq!(trace.take(), [1]);
 }
 

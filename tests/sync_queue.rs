@@ -39,7 +39,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use roundel::sync::{Queue, Shutdown, TryGetError, TryPutError};
+use roundel::sync::{Barrier, Queue, Semaphore, Shutdown, TryGetError, TryPutError};
 use roundel::{Clock, EventLoop, JoinHandle, Waits, sleep, spawn, timeout, yield_now};
 
 type Shared = Rc<Queue<u32>>;
@@ -415,6 +415,24 @@ fn one_task_done_too_many_panics_with_the_cure_and_changes_nothing() {
         panic_of(|| queue.task_done());
         assert_eq!(queue.try_get(), Ok(1));
     }
+}
+
+#[test]
+fn misuse_is_reported_at_the_users_own_line() {
+    thread_local! { static FILES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) }; }
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // Other threads of this test run only find their own list.
+        FILES.with_borrow_mut(|files| files.extend(info.location().map(|site| site.file().to_string())));
+        usual(info);
+    }));
+    panic_of(|| Queue::<u32>::unbounded().task_done());
+    panic_of(|| drop(Queue::<u32>::bounded(0)));
+    panic_of(|| drop(Semaphore::new(usize::MAX)));
+    panic_of(|| Semaphore::new(1).add_permits(usize::MAX));
+    panic_of(|| drop(Semaphore::new(1).acquire_many(usize::MAX)));
+    panic_of(|| drop(Barrier::new(0)));
+    assert_eq!(FILES.take(), [file!(); 6]);
 }
 
 #[test]

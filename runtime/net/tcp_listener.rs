@@ -195,7 +195,7 @@ impl Future for Pause<'_> {
         }
         observer::waiting_for(Waits::Timer, None);
         if !self.timer.is_some_and(|timer| driver.rewake(timer, cx.waker())) {
-            self.timer = driver.insert(until, cx.waker().clone());
+            self.timer = Some(driver.insert(until, cx.waker().clone()));
         }
         Poll::Pending
     }

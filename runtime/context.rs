@@ -5,6 +5,7 @@
 //! Does not know: how the loop runs.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::driver::Driver;
@@ -20,7 +21,8 @@ pub(crate) struct Parts {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Parts>>> = const { RefCell::new(None) };
+    // Never dropped, for speed and without a leak, as in `task_queue`.
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Parts>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The loop this thread is inside of. Otherwise panics: `what` needs it, and the message says the cure.
@@ -36,7 +38,7 @@ pub(crate) fn current(what: &str) -> Rc<Parts> {
 /// The loop this thread is inside of, if any.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Parts>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with_borrow(|current| Option::clone(current))
 }
 
 /// Enters a loop to run it.
@@ -90,8 +92,10 @@ struct Surroundings {
 impl Surroundings {
     /// Puts these in place and returns what was there.
     fn install(self) -> Surroundings {
+        // What a poll outside this loop said it waits for is not said by its first task.
+        observer::take_waits();
         Surroundings {
-            parts: CURRENT.try_with(|current| current.replace(self.parts)).ok().flatten(),
+            parts: ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(self.parts))),
             home: task_queue::set_home(self.home),
             observer: observer::watch(self.observer),
             actor: observer::set_actor(self.actor),

@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -96,16 +96,23 @@ impl TaskQueue {
     /// Queues a live task that is not queued yet.
     #[inline]
     pub(crate) fn wake(&self, key: Key) {
-        let mut ready = self.ready.borrow_mut();
-        let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
-        if *mark & QUEUED != 0 || (*mark >> 1) & LIFE_MASK != u64::from(key.life) {
-            return;
+        if let Some(task) = self.queue(key) {
+            observer::tell(|| Event::Woken { task, by: observer::actor() });
         }
-        let serial = *mark >> 1;
+    }
+
+    /// Marks and queues; gives the task's number if it was waiting.
+    #[inline(never)]
+    fn queue(&self, key: Key) -> Option<TaskId> {
+        let mut ready = self.ready.borrow_mut();
+        let mark = ready.marks.get_mut(key.index as usize)?;
+        if *mark & QUEUED != 0 || (*mark >> 1) & LIFE_MASK != u64::from(key.life) {
+            return None;
+        }
+        let task = TaskId(*mark >> 1);
         *mark |= QUEUED;
         ready.line.push_back(key);
-        drop(ready);
-        observer::tell(|| Event::Woken { task: TaskId(serial), by: observer::actor() });
+        Some(task)
     }
 
     /// Takes the oldest ready task out of the line and clears its mark.
@@ -229,26 +236,26 @@ impl Ready {
 
 thread_local! {
     /// The queue of the loop this thread is inside of.
-    static HOME: RefCell<Option<Rc<TaskQueue>>> = const { RefCell::new(None) };
+    // Never dropped, because a thread-local with a destructor asks at every use whether it has run.
+    // Nothing leaks: a thread that has left its loops has no home.
+    static HOME: RefCell<ManuallyDrop<Option<Rc<TaskQueue>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Makes `queue` this thread's home, where wakes need no lock; returns the one before.
 pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
-    // A thread that is ending has no home any more; its wakes go through the inbox.
-    HOME.try_with(|home| home.replace(queue)).ok().flatten()
+    ManuallyDrop::into_inner(HOME.replace(ManuallyDrop::new(queue)))
 }
 
 /// Wakes the task `key` of the loop `number`, from wherever this is called.
 pub(crate) fn wake(number: u32, key: Key) {
-    let at_home = HOME.try_with(|home| match &*home.borrow() {
-        Some(queue) if queue.address.number == number => {
-            queue.wake(key);
-            true
-        }
-        _ => false,
+    let task = HOME.with(|home| match &**home.borrow() {
+        Some(queue) if queue.address.number == number => Ok(queue.queue(key)),
+        _ => Err(()),
     });
-    if at_home != Ok(true) {
-        wake_abroad(number, key);
+    match task {
+        Ok(Some(task)) => observer::tell(|| Event::Woken { task, by: observer::actor() }),
+        Ok(None) => {}
+        Err(()) => wake_abroad(number, key),
     }
 }
 
@@ -387,8 +394,7 @@ impl Address {
 
     /// Whether this thread is inside the loop.
     pub(crate) fn is_home(self) -> bool {
-        let here = HOME.try_with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self));
-        here == Ok(true)
+        HOME.with_borrow(|home| home.as_ref().is_some_and(|queue| queue.address == self))
     }
 
     fn desk(self) -> &'static Desk {

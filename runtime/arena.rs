@@ -83,6 +83,7 @@ impl<T> Arena<T> {
         Some(self.slots.remove(key.index as usize).value)
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

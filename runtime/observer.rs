@@ -243,15 +243,17 @@ pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observe
 #[inline]
 pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
     if WATCHED.get() {
-        pass_on(&event());
+        pass_on(event);
     }
 }
 
+// Out of line with all of the event's making, so that the quiet path stays short.
 #[cold]
-fn pass_on(event: &Event<'_>) {
+#[inline(never)]
+fn pass_on<'a>(event: impl FnOnce() -> Event<'a>) {
     let observer = OBSERVER.with(|current| current.borrow().clone());
     if let Some(observer) = observer {
-        observer.event(event);
+        observer.event(&event());
     }
 }
 
@@ -262,16 +264,19 @@ pub(crate) fn actor() -> Actor {
 }
 
 /// Says who acts from now on; returns who did.
+#[inline]
 pub(crate) fn set_actor(actor: Actor) -> Actor {
     ACTOR.replace(actor)
 }
 
 /// What the current task said last that it waits for; the next one begins with `Foreign`.
+#[inline]
 pub(crate) fn take_waits() -> Waits {
     WAITS.take()
 }
 
 /// Puts back what was taken by [`take_waits`].
+#[inline]
 pub(crate) fn put_waits(waits: Waits) {
     WAITS.set(waits);
 }

@@ -49,11 +49,12 @@ impl Scheduler {
     /// Polls the tasks that are ready now, `most` at most, once each.
     pub(crate) fn round(&self, most: usize, poll_root: PollRoot<'_>) -> Round {
         let ready = self.tasks.queue().len().min(most);
+        let on_stage = OnStage(&self.tasks);
         let mut polled = 0;
         while polled < ready {
             let Some(key) = self.next() else { break };
             polled += 1;
-            if self.poll(key, poll_root) {
+            if self.poll(key, &on_stage, poll_root) {
                 return Round::RootFinished;
             }
         }
@@ -61,10 +62,15 @@ impl Scheduler {
     }
 
     /// Takes in what other threads left since the last round.
+    #[inline]
     pub(crate) fn collect_mail(&self) {
-        if !self.tasks.queue().has_mail() {
-            return;
+        if self.tasks.queue().has_mail() {
+            self.read_mail();
         }
+    }
+
+    #[cold]
+    fn read_mail(&self) {
         for errand in self.tasks.queue().collect() {
             let actor = observer::set_actor(Actor::Thread);
             match errand {
@@ -75,6 +81,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     fn next(&self) -> Option<Key> {
         let Some(order) = &self.order else { return self.tasks.queue().pop() };
         let ready = self.tasks.queue().ready();
@@ -85,9 +92,10 @@ impl Scheduler {
     }
 
     /// Gives one task its turn. True if that was the root's last.
-    fn poll(&self, key: Key, poll_root: PollRoot<'_>) -> bool {
+    #[inline]
+    fn poll(&self, key: Key, on_stage: &OnStage<'_>, poll_root: PollRoot<'_>) -> bool {
         let Some((turn, task)) = self.tasks.begin_turn(key) else { return false };
-        let _on_stage = OnStage::enter(&self.tasks, task);
+        on_stage.is_now(key, task);
         match turn {
             Turn::Root => self.poll_root(key, poll_root),
             Turn::Task(body) => {
@@ -97,16 +105,24 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     fn poll_task(&self, key: Key, task: TaskId, mut body: Body) {
         let waker = waker_of(&self.tasks, key);
         let mut cx = Context::from_waker(&waker);
-        let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));
+        let mut result = None;
+        let panic = panic::catch_unwind(AssertUnwindSafe(|| {
+            if let Poll::Ready(output) = body.as_mut().poll_any(&mut cx) {
+                result = Some(Ok(output));
+            }
+        }));
+        if let Err(payload) = panic {
+            result = Some(Err(JoinError::panicked(Some(task), payload)));
+        }
         let waits = observer::take_waits();
-        observer::tell(|| Event::PollEnded { task, pending: matches!(polled, Ok(Poll::Pending)) });
-        match polled {
-            Ok(Poll::Pending) => self.tasks.end_turn(key, body, waits),
-            Ok(Poll::Ready(output)) => self.tasks.finish(key, body, Ok(output)),
-            Err(payload) => self.tasks.finish(key, body, Err(JoinError::panicked(Some(task), payload))),
+        observer::tell(|| Event::PollEnded { task, pending: result.is_none() });
+        match result {
+            None => self.tasks.end_turn(key, body, waits),
+            Some(result) => self.tasks.finish(key, body, result),
         }
     }
 
@@ -121,24 +137,21 @@ impl Scheduler {
     }
 }
 
-/// While it lives, a task is the one that acts. Also when a panic leaves through it.
-struct OnStage<'a> {
-    tasks: &'a Tasks,
-    before: Actor,
-}
+/// While it lives, the task whose turn it is acts. Left clear also when a panic leaves through it.
+struct OnStage<'a>(&'a Tasks);
 
 impl OnStage<'_> {
-    fn enter(tasks: &Tasks, task: TaskId) -> OnStage<'_> {
-        observer::take_waits();
-        let before = observer::set_actor(Actor::Task(task));
+    #[inline]
+    fn is_now(&self, key: Key, task: TaskId) {
+        self.0.set_current(Some(key));
+        observer::set_actor(Actor::Task(task));
         observer::tell(|| Event::PollStarted { task });
-        OnStage { tasks, before }
     }
 }
 
 impl Drop for OnStage<'_> {
     fn drop(&mut self) {
-        observer::set_actor(self.before);
-        self.tasks.set_current(None);
+        observer::set_actor(Actor::Outside);
+        self.0.set_current(None);
     }
 }

@@ -1,9 +1,9 @@
 //! The tasks of a loop: a boxed future each, with what is known of it, and the handle to its result.
 //!
 //! ```text
-//!   Idle(future) --turn--> Polling --ready, or panic--> Finished(result) --handle takes it--> gone
-//!        ^                    |                              ^
-//!        `----- pending ------'         cancel: the future is dropped, Finished(cancelled)
+//!   Alive(future) --turn--> Alive(-) --ready, or panic--> Finished(result) --handle takes it--> gone
+//!        ^                     |                              ^
+//!        `------ pending ------'         cancel: the future is dropped, Finished(cancelled)
 //! ```
 //!
 //! Promises: a future is dropped once, on the loop's thread, before its result can be seen; a panic in
@@ -56,9 +56,8 @@ pub(crate) struct Task {
 enum Stage {
     /// What `block_on` was given: it stands in line like any task, but lives on the stack.
     Root,
-    Idle(Body),
-    /// Its future is in somebody's hands: being polled, or being dropped.
-    Polling,
+    /// `None` while its future is in somebody's hands: being polled, or being dropped.
+    Alive(Option<Body>),
     Finished(TaskResult),
 }
 
@@ -123,12 +122,12 @@ impl Tasks {
         F::Output: 'static,
     {
         let key = if self.closed.get() {
-            let key = self.arena.borrow_mut().insert(Task::new(Stage::Polling, name, site));
+            let key = self.arena.borrow_mut().insert(Task::new(Stage::Alive(None), name, site));
             quietly(|| drop(future));
             self.settle(key, Err(JoinError::cancelled(Some(self.id(key)))));
             key
         } else {
-            let stage = Stage::Idle(Box::pin(future));
+            let stage = Stage::Alive(Some(Box::pin(future)));
             let key = self.admit(Task::new(stage, name, site), None);
             observer::tell(|| Event::Spawned { task: self.id(key), name, site, by: observer::actor() });
             self.queue.wake(key);
@@ -173,19 +172,12 @@ impl Tasks {
         let mut arena = self.arena.borrow_mut();
         let id = TaskId::of(arena.serial(key)?);
         let task = arena.get_mut(key)?;
-        let turn = match mem::replace(&mut task.stage, Stage::Polling) {
-            Stage::Idle(body) => Turn::Task(body),
-            Stage::Root => {
-                task.stage = Stage::Root;
-                Turn::Root
-            }
-            other => {
-                task.stage = other;
-                return None;
-            }
+        let turn = match &mut task.stage {
+            Stage::Alive(body) => Turn::Task(body.take()?),
+            Stage::Root => Turn::Root,
+            Stage::Finished(_) => return None,
         };
         task.polls = task.polls.wrapping_add(1);
-        self.current.set(Some(key));
         Some((turn, id))
     }
 
@@ -195,8 +187,10 @@ impl Tasks {
         let mut arena = self.arena.borrow_mut();
         if let Some(task) = arena.get_mut(key) {
             task.waits = waits;
-            if !task.doomed {
-                task.stage = Stage::Idle(body);
+            if let Stage::Alive(home) = &mut task.stage
+                && !task.doomed
+            {
+                *home = Some(body);
                 return;
             }
         }
@@ -265,23 +259,16 @@ impl Tasks {
     pub(crate) fn cancel(&self, key: Key) -> bool {
         let mut arena = self.arena.borrow_mut();
         let Some(task) = arena.get_mut(key) else { return false };
-        match mem::replace(&mut task.stage, Stage::Polling) {
-            Stage::Idle(body) => {
-                drop(arena);
-                // First out of the line: a destructor that wakes its own task must not queue it again.
-                self.queue.dismiss(key);
-                self.finish_cancelled(key, body);
-                true
-            }
-            Stage::Polling => {
-                task.doomed = true;
-                true
-            }
-            other => {
-                task.stage = other;
-                false
-            }
-        }
+        let Stage::Alive(body) = &mut task.stage else { return false };
+        let Some(body) = body.take() else {
+            task.doomed = true;
+            return true;
+        };
+        drop(arena);
+        // First out of the line: a destructor that wakes its own task must not queue it again.
+        self.queue.dismiss(key);
+        self.finish_cancelled(key, body);
+        true
     }
 
     /// Cancels the task only if it is the one with this serial number.
@@ -342,8 +329,8 @@ impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::Root => "Root",
-            Stage::Idle(_) => "Idle",
-            Stage::Polling => "Polling",
+            Stage::Alive(Some(_)) => "Alive",
+            Stage::Alive(None) => "Alive, being polled",
             Stage::Finished(_) => "Finished",
         };
         f.debug_struct("Task").field("name", &self.name).field("stage", &stage).finish_non_exhaustive()
@@ -490,7 +477,7 @@ impl<T: 'static> Future for JoinHandle<T> {
         let mut listener = Listener::Waker(cx.waker().clone());
         let refusal = match self.tasks.arena.borrow_mut().get_mut(self.key) {
             None => Some("this JoinHandle has given its result already: await it only once"),
-            Some(Task { stage: Stage::Polling, doomed: false, .. }) => {
+            Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
                 Some("a task awaits its own JoinHandle, which would never end: await it from another task")
             }
             Some(task) => {

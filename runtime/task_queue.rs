@@ -102,9 +102,10 @@ impl TaskQueue {
         tell_woken(self.enqueue(key));
     }
 
-    /// The serial number of the task, if this is what queued it.
-    #[inline]
-    fn enqueue(&self, key: Key) -> Option<u64> {
+    /// Marks and queues; gives the task if this is what queued it.
+    // Called, not inlined, at the one place that every waker runs through: that is shorter in sum.
+    #[inline(never)]
+    fn enqueue(&self, key: Key) -> Option<TaskId> {
         let mut ready = self.ready.borrow_mut();
         let mark = ready.marks.get_mut(key.index as usize)?;
         if *mark & QUEUED != 0 || !names(*mark, key) {
@@ -113,7 +114,7 @@ impl TaskQueue {
         let serial = *mark >> 1;
         *mark |= QUEUED;
         ready.line.push_back(key);
-        Some(serial)
+        Some(TaskId::of(serial))
     }
 
     /// Takes the oldest ready task out of the line and clears its mark.
@@ -240,9 +241,9 @@ fn names(mark: u64, key: Key) -> bool {
 }
 
 #[inline]
-fn tell_woken(serial: Option<u64>) {
-    if let Some(serial) = serial {
-        observer::tell(|| Event::Woken { task: TaskId::of(serial), by: observer::actor() });
+fn tell_woken(task: Option<TaskId>) {
+    if let Some(task) = task {
+        observer::tell(|| Event::Woken { task, by: observer::actor() });
     }
 }
 

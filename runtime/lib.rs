@@ -35,7 +35,8 @@
 //! A file imports from lower floors only; `tests/floors.rs` reads the imports and holds it to that.
 //!
 //! ```text
-//! 6  time  net/*  spawn  gather  group  thread  handle     what a task calls
+//! 6  time  net/*  spawn  gather  as_completed  group       what a task calls
+//!    thread  handle                                        other threads: out, and in
 //! 5  event_loop  context                                   takes turns; which loop this thread is in
 //! 4  scheduler                driver                       run tasks  |  wait for the world
 //! 3  task  answer                                          a boxed future and its handle
@@ -47,6 +48,7 @@
 
 mod answer;
 mod arena;
+mod as_completed;
 mod clock;
 mod context;
 mod driver;
@@ -73,11 +75,12 @@ mod waker;
 mod wakers;
 mod yield_now;
 
+pub use as_completed::{AsCompleted, as_completed};
 pub use clock::{Clock, Instant};
 pub use event_loop::{Builder, EventLoop, block_on};
 #[doc(hidden)]
 pub use gather::for_macros;
-pub use gather::{AsCompleted, Gather, GatherSettled, TryGather, as_completed, gather, gather_settled, try_gather};
+pub use gather::{Gather, GatherSettled, TryGather, gather, gather_settled, try_gather};
 pub use generator::{Generator, RoundRobin, Step, Yield, Yielder, generator, two_way_generator};
 pub use group::{GroupClosed, GroupError, GroupHandle, TaskGroup};
 pub use handle::{Handle, RemoteHandle};

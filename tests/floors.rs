@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 8] = [
     &["task", "answer"],
     &["scheduler", "driver"],
     &["context", "event_loop"],
-    &["spawn", "time", "net", "gather", "group", "thread", "handle"],
+    &["spawn", "time", "net", "gather", "as_completed", "group", "thread", "handle"],
     &["study"],
 ];
 

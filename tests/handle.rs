@@ -72,7 +72,7 @@ fn a_future_that_is_not_send_is_made_on_the_loops_thread() {
 
 #[test]
 fn a_panic_crosses_to_the_thread_that_waits() {
-    let error = beside(|handle| handle.spawn(async { panic!("in the loop") }).wait().map(|()| ()).unwrap_err());
+    let error = beside(|handle| handle.spawn(async { panic!("in the loop") }).wait().unwrap_err());
     assert!(error.is_panic());
     assert_eq!(*error.into_panic().unwrap().downcast_ref::<&str>().unwrap(), "in the loop");
 }

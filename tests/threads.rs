@@ -33,7 +33,7 @@ fn a_panic_reaches_the_handle_and_the_pool_goes_on() {
     // B7
     let event_loop = EventLoop::builder().threads(1).build().unwrap();
     event_loop.block_on(async {
-        let error = to_thread(|| panic!("in the pool")).await.map(|()| ()).unwrap_err();
+        let error = to_thread(|| panic!("in the pool")).await.unwrap_err();
         assert!(error.is_panic());
         assert_eq!(error.to_string(), "the work for another thread panicked: in the pool");
         assert_eq!(to_thread(|| 1).await.unwrap(), 1);

@@ -39,11 +39,13 @@
 //! A socket belongs to the loop in which it was made, and only that loop can wake those who wait for it.
 
 mod buf_reader;
+mod connect;
 mod split;
 mod tcp_listener;
 mod tcp_stream;
 
 pub use buf_reader::{BufReader, ReadError};
+pub use connect::Connect;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::TcpListener;
-pub use tcp_stream::{Connect, TcpStream};
+pub use tcp_stream::TcpStream;

@@ -23,6 +23,7 @@ mod once_cell;
 pub mod oneshot;
 mod queue;
 mod semaphore;
+mod shelf;
 
 pub use barrier::{Barrier, BarrierTurn, BarrierWait};
 pub use condition::Condition;

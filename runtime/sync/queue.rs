@@ -15,8 +15,6 @@
 //! Does not know: tasks, loops; it works under any executor, and may be made outside of one.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -24,6 +22,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::observer::{self, Label, Waits};
+use crate::sync::shelf::Shelf;
 use crate::wait_list::{Closed, Wait, WaitList};
 
 /// A queue between tasks, with or without a bound.
@@ -77,12 +76,12 @@ impl<T> Queue<T> {
     /// For a capacity of zero, which would hold nothing. (asyncio means "without bound" by it.)
     #[track_caller]
     pub fn bounded(capacity: usize) -> Queue<T> {
-        Queue::with_shelf(Shelf::Fifo(VecDeque::new()), Some(capacity))
+        Queue::with_shelf(Shelf::fifo(), Some(capacity))
     }
 
     /// A first-in-first-out queue without bound: `put` never waits.
     pub fn unbounded() -> Queue<T> {
-        Queue::with_shelf(Shelf::Fifo(VecDeque::new()), None)
+        Queue::with_shelf(Shelf::fifo(), None)
     }
 
     /// A last-in-first-out queue: `Queue::lifo(4)` holds up to four items, `Queue::lifo(None)` any number.
@@ -92,7 +91,7 @@ impl<T> Queue<T> {
     /// For a capacity of zero.
     #[track_caller]
     pub fn lifo(capacity: impl Into<Option<usize>>) -> Queue<T> {
-        Queue::with_shelf(Shelf::Lifo(Vec::new()), capacity.into())
+        Queue::with_shelf(Shelf::lifo(), capacity.into())
     }
 
     /// A queue that gives the smallest item first, and equal ones in no particular order:
@@ -109,7 +108,7 @@ impl<T> Queue<T> {
     where
         T: Ord,
     {
-        Queue::with_shelf(Shelf::Priority(BinaryHeap::new(), T::cmp), capacity.into())
+        Queue::with_shelf(Shelf::priority(), capacity.into())
     }
 
     #[track_caller]
@@ -417,80 +416,6 @@ impl<T> fmt::Debug for Join<'_, T> {
         f.debug_struct("Join").field("site", &self.site).finish_non_exhaustive()
     }
 }
-
-/// Where the items lie, and in which order they come out.
-enum Shelf<T> {
-    Fifo(VecDeque<T>),
-    Lifo(Vec<T>),
-    /// The comparison comes along, so that only the constructor has to know that there is one.
-    Priority(BinaryHeap<Ranked<T>>, Compare<T>),
-}
-
-type Compare<T> = fn(&T, &T) -> Ordering;
-
-impl<T> Shelf<T> {
-    #[inline]
-    fn store(&mut self, item: T) {
-        match self {
-            Shelf::Fifo(items) => items.push_back(item),
-            Shelf::Lifo(items) => items.push(item),
-            Shelf::Priority(items, compare) => items.push(Ranked { item, compare: *compare }),
-        }
-    }
-
-    #[inline]
-    fn fetch(&mut self) -> Option<T> {
-        match self {
-            Shelf::Fifo(items) => items.pop_front(),
-            Shelf::Lifo(items) => items.pop(),
-            Shelf::Priority(items, _) => items.pop().map(|ranked| ranked.item),
-        }
-    }
-
-    /// Takes everything off, to be dropped elsewhere.
-    fn clear(&mut self) -> Shelf<T> {
-        let empty = match self {
-            Shelf::Fifo(_) => Shelf::Fifo(VecDeque::new()),
-            Shelf::Lifo(_) => Shelf::Lifo(Vec::new()),
-            Shelf::Priority(_, compare) => Shelf::Priority(BinaryHeap::new(), *compare),
-        };
-        std::mem::replace(self, empty)
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Shelf::Fifo(items) => items.len(),
-            Shelf::Lifo(items) => items.len(),
-            Shelf::Priority(items, _) => items.len(),
-        }
-    }
-}
-
-/// An item in the heap, which gives the greatest first: so the smaller item ranks higher.
-struct Ranked<T> {
-    item: T,
-    compare: Compare<T>,
-}
-
-impl<T> Ord for Ranked<T> {
-    fn cmp(&self, other: &Ranked<T>) -> Ordering {
-        (self.compare)(&other.item, &self.item)
-    }
-}
-
-impl<T> PartialOrd for Ranked<T> {
-    fn partial_cmp(&self, other: &Ranked<T>) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Ranked<T> {
-    fn eq(&self, other: &Ranked<T>) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Ranked<T> {}
 
 /// The queue was shut down. From a `put`, with the item that was not put.
 #[derive(Clone, Copy, PartialEq, Eq)]

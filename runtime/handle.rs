@@ -34,7 +34,7 @@ use crate::task_queue::{Address, Errand};
 /// let event_loop = roundel::EventLoop::new()?;
 /// let handle = event_loop.handle();
 /// let thread = std::thread::spawn(move || handle.spawn(async { 6 * 7 }).wait());
-/// let answer = event_loop.block_on(roundel::to_thread(move || thread.join()));
+/// let answer = event_loop.block_on(async { roundel::to_thread(move || thread.join()).await });
 /// assert_eq!(answer.unwrap().unwrap().unwrap(), 42);
 /// # Ok(())
 /// # }

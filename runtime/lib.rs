@@ -21,8 +21,8 @@
 //! | to | use |
 //! |---|---|
 //! | run | [`block_on`], or an [`EventLoop`] of your own |
-//! | make tasks | [`spawn`], [`gather()`], [`TaskGroup`]; each gives a handle to await or to cancel |
-//! | wait | [`sleep`], [`timeout`], [`interval`], [`yield_now`] |
+//! | make tasks | [`spawn()`], [`gather()`], [`TaskGroup`]; each gives a handle to await or to cancel |
+//! | wait | [`sleep`], [`timeout`], [`interval`], [`yield_now()`] |
 //! | meet | [`sync`]: `Lock`, `Semaphore`, `Event`, `Condition`, `Barrier`, `Queue`, `oneshot`, `OnceCell` |
 //! | talk | [`net`]: `TcpListener`, `TcpStream` |
 //! | block | [`to_thread`] |

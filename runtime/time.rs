@@ -31,7 +31,7 @@ impl Instant {
     }
 }
 
-/// Waits for `duration`. Zero gives every other ready task one turn, as [`yield_now`](crate::yield_now) does.
+/// Waits for `duration`. Zero gives every other ready task one turn, as [`yield_now`](fn@crate::yield_now) does.
 ///
 /// Ends at the first millisecond of the loop's clock at or after the deadline, never before it. The
 /// deadline counts from this call. Dropping the future cancels the timer.

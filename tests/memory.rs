@@ -1,0 +1,152 @@
+//! Stories of memory: what was made and is gone left nothing on the heap, and a spawn costs one block.
+//!
+//! | row of the bug catalogue | test |
+//! |---|---|
+//! | T35 | a_million_timeouts_leave_the_heap_where_it_was |
+//! | section 9 task_del_collect | a_million_tasks_leave_the_heap_where_it_was |
+//! | G12 | a_million_cancelled_tasks_leave_the_heap_where_it_was |
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use roundel::{Clock, EventLoop, sleep, spawn, timeout, yield_now};
+
+/// The system's allocator, counting what this thread asks of it. (Tests run in threads of their own.)
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+#[expect(unsafe_code, reason = "counting allocations takes a global allocator, which is an unsafe trait")]
+// SAFETY: every call goes unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() + layout.size() as isize));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = LIVE_BYTES.try_with(|live| live.set(live.get() - layout.size() as isize));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MILLION: u32 = 1_000_000;
+
+/// Does `step` a million times; after the first thousand, which make the room that the rest must do
+/// with, not one byte more may be in use.
+async fn leaves_the_heap_where_it_was(mut step: impl AsyncFnMut()) {
+    for _ in 0..1000 {
+        step().await;
+    }
+    let before = LIVE_BYTES.get();
+    for _ in 0..MILLION {
+        step().await;
+    }
+    assert_eq!(LIVE_BYTES.get() - before, 0);
+}
+
+/// Polls a future once and drops it.
+async fn begin_and_drop(future: impl Future) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _ = black_box(future.as_mut().poll(cx).is_ready());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+fn event_loop() -> EventLoop {
+    EventLoop::builder().clock(Clock::virtual_time()).build().unwrap()
+}
+
+#[test]
+fn a_million_timeouts_leave_the_heap_where_it_was() {
+    event_loop().block_on(leaves_the_heap_where_it_was(async || {
+        begin_and_drop(timeout(Duration::from_secs(3600), pending::<()>())).await;
+    }));
+}
+
+#[test]
+fn a_million_timeouts_alive_at_once_give_their_room_back() {
+    event_loop().block_on(async {
+        let before = ALLOCATIONS.get();
+        let hour = || Box::pin(sleep(Duration::from_secs(3600)));
+        let mut sleeps: Vec<_> = (0..MILLION).map(|_| hour()).collect();
+        for sleep in &mut sleeps {
+            begin_and_drop(sleep.as_mut()).await;
+        }
+        drop(sleeps);
+        let grown = ALLOCATIONS.get() - before;
+        // One box each, the vector, and the wheel's table, which doubled some twenty times and stays.
+        assert!(grown < u64::from(MILLION) + 50, "{grown} allocations");
+        leaves_the_heap_where_it_was(async || begin_and_drop(hour()).await).await;
+    });
+}
+
+#[test]
+fn a_million_tasks_leave_the_heap_where_it_was() {
+    event_loop().block_on(leaves_the_heap_where_it_was(async || {
+        assert_eq!(spawn(async { black_box(1_u64) }).await.unwrap(), 1);
+    }));
+}
+
+#[test]
+fn a_million_tasks_alive_at_once_leave_the_heap_where_it_was() {
+    event_loop().block_on(async {
+        let run_all = async || {
+            let tasks: Vec<_> = (0..MILLION).map(|_| spawn(yield_now())).collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        };
+        run_all().await;
+        let before = LIVE_BYTES.get();
+        run_all().await;
+        assert_eq!(LIVE_BYTES.get() - before, 0);
+    });
+}
+
+#[test]
+fn a_million_cancelled_tasks_leave_the_heap_where_it_was() {
+    // G12: none of them is ever polled, and none is kept by the queue it stood in.
+    event_loop().block_on(leaves_the_heap_where_it_was(async || {
+        assert!(spawn(pending::<()>()).cancel());
+    }));
+}
+
+#[test]
+fn a_spawn_costs_one_block_and_a_second_one_for_an_output_that_has_a_size() {
+    event_loop().block_on(async {
+        let blocks = async |spawn_and_join: &dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+            spawn_and_join().await;
+            let before = ALLOCATIONS.get();
+            spawn_and_join().await;
+            // Without the box that carries the question itself.
+            ALLOCATIONS.get() - before - 1
+        };
+        assert_eq!(blocks(&|| Box::pin(async { spawn(yield_now()).await.unwrap() })).await, 1);
+        let sized = blocks(&|| {
+            Box::pin(async {
+                let output = spawn(async {
+                    yield_now().await;
+                    black_box(7_u64)
+                });
+                assert_eq!(output.await.unwrap(), 7);
+            })
+        });
+        assert_eq!(sized.await, 2);
+    });
+}

@@ -21,8 +21,9 @@ pub(crate) struct Parts {
 }
 
 thread_local! {
-    // Never dropped, for speed and without a leak, as in `task_queue`.
-    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Parts>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    /// Without a destructor: a loop that is itself dropped by a thread-local's destructor still finds
+    /// it. It holds something only while the thread is inside a loop.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Parts>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The loop this thread is inside of. Otherwise panics: `what` needs it, and the message says the cure.
@@ -38,27 +39,29 @@ pub(crate) fn current(what: &str) -> Rc<Parts> {
 /// The loop this thread is inside of, if any.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Parts>> {
-    CURRENT.with_borrow(|current| Option::clone(current))
+    CURRENT.with(|current| current.borrow().clone())
 }
 
 /// Enters a loop to run it.
 ///
 /// # Panics
 ///
-/// If the thread is inside a loop already.
+/// If the thread is inside a loop already: `what` was called there.
 #[track_caller]
-pub(crate) fn enter(parts: &Rc<Parts>) -> Inside {
+pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
     if try_current().is_some() {
         panic!(
-            "block_on() was called inside a running loop, which would stop that loop: \
-             await the future instead, or call block_on() in a thread of its own, by to_thread()"
+            "{what} was called inside a running loop, which would stop that loop: \
+             await the future instead, or call {what} in a thread of its own, by to_thread()"
         );
     }
-    enter_to_drop(parts)
+    // What was said outside, or by a root that panicked, is not said by the first task.
+    observer::take_waits();
+    enter_anywhere(parts)
 }
 
-/// Enters a loop to run its destructors, wherever that happens.
-pub(crate) fn enter_to_drop(parts: &Rc<Parts>) -> Inside {
+/// Enters a loop wherever that happens, inside another loop too: to run its destructors, not its tasks.
+pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
     let here = Surroundings {
         parts: Some(parts.clone()),
         home: Some(parts.scheduler.tasks().queue().clone()),
@@ -92,10 +95,8 @@ struct Surroundings {
 impl Surroundings {
     /// Puts these in place and returns what was there.
     fn install(self) -> Surroundings {
-        // What a poll outside this loop said it waits for is not said by its first task.
-        observer::take_waits();
         Surroundings {
-            parts: ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(self.parts))),
+            parts: CURRENT.with(|current| current.replace(self.parts)),
             home: task_queue::set_home(self.home),
             observer: observer::watch(self.observer),
             actor: observer::set_actor(self.actor),

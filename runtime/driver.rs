@@ -22,6 +22,7 @@ use crate::clock::{Clock, Instant};
 use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
 use crate::reactor::Reactor;
+use crate::task::quietly;
 use crate::timer_wheel::TimerWheel;
 use crate::wakers::Wakers;
 
@@ -146,23 +147,24 @@ impl Driver {
         self.due.replace(due);
     }
 
-    /// Keeps `waker` until `deadline`; `None` for the end of time, which needs no timer.
-    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Option<Key> {
-        if deadline == Instant::FAR {
-            return None;
-        }
+    /// Keeps `waker` until `deadline`, which is not the end of time.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         let mut wheel = self.wheel.borrow_mut();
         if wheel.is_empty() {
             // An empty wheel is not advanced; so it is now, to put the timer on the level it belongs.
             wheel.advance(tick_before(self.now.get()), &mut Wakers::new());
         }
-        Some(wheel.insert(deadline.0.div_ceil(TICK), waker))
+        let tick = deadline.0.div_ceil(TICK);
+        if self.clock.is_virtual() && wheel.next_deadline().is_none_or(|next| tick < next) {
+            // The world is given the whole of the new wait: what it took before is not counted against it.
+            self.waited.set(Duration::ZERO);
+        }
+        wheel.insert(tick, waker)
     }
 
-    /// Forgets a timer.
-    pub(crate) fn cancel(&self, timer: Key) {
-        let waker = self.wheel.borrow_mut().cancel(timer);
-        drop(waker);
+    /// Forgets a timer; gives its waker back, or `None` if it has fired.
+    pub(crate) fn cancel(&self, timer: Key) -> Option<Waker> {
+        self.wheel.borrow_mut().cancel(timer)
     }
 
     /// Has a timer wake `waker` instead. False if it has fired.
@@ -172,11 +174,10 @@ impl Driver {
             Some(current) if current.will_wake(waker) => return true,
             Some(_) => {}
         }
-        let waker = waker.clone();
+        // The one not needed is dropped last, with the wheel let go.
+        let mut waker = waker.clone();
         let mut wheel = self.wheel.borrow_mut();
-        let before = wheel.waker_mut(timer).map(|current| std::mem::replace(current, waker));
-        drop(wheel);
-        before.is_some()
+        wheel.waker_mut(timer).map(|current| std::mem::swap(current, &mut waker)).is_some()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -205,17 +206,66 @@ impl Driver {
         self.closed.get()
     }
 
-    /// The loop's end: timers are forgotten, sockets fail, jobs not begun are dropped.
+    /// The loop's end: timers never fire, sockets fail, jobs not begun are dropped. Whoever still waits,
+    /// under another executor, is woken to see it.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let timers = self.wheel.borrow_mut().drain();
-        drop(timers);
-        self.reactor.close();
-        self.pool.close();
+        // Whoever waits under another executor learns that it waits in vain. Foreign wakers and closures
+        // may panic: one must not keep the rest from closing.
+        quietly(|| {
+            let mut waiting = Wakers::new();
+            timers.into_iter().for_each(|waker| waiting.push(waker));
+            waiting.wake_all();
+        });
+        quietly(|| self.reactor.close());
+        quietly(|| self.pool.close());
     }
 }
 
 /// The last tick that has begun.
 fn tick_before(now: Instant) -> u64 {
     now.0 / TICK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A driver in virtual time that a thread owes an answer, and the unpark by which the answer comes.
+    fn with_a_thread_at_work() -> (Driver, Waker) {
+        let (driver, unpark) = Driver::new(Clock::virtual_time(), 1).expect("the system has descriptors");
+        driver.count_jobs(1);
+        (driver, unpark)
+    }
+
+    #[test]
+    fn in_virtual_time_a_new_timer_gives_the_world_its_full_wait() {
+        let (driver, unpark) = with_a_thread_at_work();
+        let first = driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
+        // Many answers later, all of them quick, more than an hour was waited in sum.
+        driver.waited.set(2 * HOUR);
+        drop(driver.cancel(first));
+        driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
+        // Not `wake()`: the waker is what keeps its descriptor open.
+        unpark.wake_by_ref();
+        driver.park();
+        assert_eq!(driver.clock().now(), Clock::virtual_time().now(), "the answer came at once: no jump");
+    }
+
+    #[test]
+    fn in_virtual_time_a_talkative_world_does_not_keep_a_timer_from_firing() {
+        let (driver, unpark) = with_a_thread_at_work();
+        let start = driver.clock().now();
+        driver.insert(start + HOUR, Waker::noop().clone());
+        unpark.wake_by_ref();
+        driver.park();
+        assert_eq!(driver.clock().now(), start);
+        driver.waited.set(HOUR);
+        driver.park();
+        assert_eq!(driver.clock().now(), start + HOUR);
+        assert!(driver.wheel.borrow().is_empty());
+    }
 }

@@ -29,7 +29,7 @@ use crate::driver::Driver;
 use crate::observer::Observer;
 use crate::order::Order;
 use crate::scheduler::{PollRoot, Round, Scheduler};
-use crate::task::{JoinHandle, TaskInfo, Tasks};
+use crate::task::{JoinHandle, TaskInfo, Tasks, quietly};
 use crate::task_queue::TaskQueue;
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
@@ -84,7 +84,7 @@ impl EventLoop {
     #[doc(alias = "run_until_complete")]
     #[doc(alias = "run")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _inside = context::enter(&self.parts);
+        let _inside = context::enter(&self.parts, "block_on()");
         let mut future = pin!(future);
         let _root = Root::enter(self.tasks(), Location::caller());
         let mut output = None;
@@ -109,7 +109,7 @@ impl EventLoop {
     #[track_caller]
     #[doc(alias = "run_once")]
     pub fn turn(&self) -> bool {
-        let _inside = context::enter(&self.parts);
+        let _inside = context::enter(&self.parts, "turn()");
         let Parts { scheduler, driver, .. } = &*self.parts;
         driver.look();
         scheduler.collect_mail();
@@ -125,6 +125,9 @@ impl EventLoop {
         F: Future + 'static,
         F::Output: 'static,
     {
+        // So that an observer hears of it: it is listened to inside the loop only.
+        let outside = !self.tasks().queue().address().is_home();
+        let _inside = outside.then(|| context::enter_anywhere(&self.parts));
         self.tasks().spawn(future, None, Location::caller())
     }
 
@@ -168,10 +171,11 @@ impl EventLoop {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         // Destructors of futures may spawn, wake, and cancel timers: they find the loop around them.
-        let _inside = context::enter_to_drop(&self.parts);
+        let _inside = context::enter_anywhere(&self.parts);
         self.tasks().close();
         self.parts.driver.close();
-        self.tasks().queue().close();
+        // What other threads left and nobody took: their futures, dropped unbegun.
+        quietly(|| self.tasks().queue().close());
     }
 }
 

@@ -75,6 +75,11 @@ mod yield_now;
 
 pub use clock::{Clock, Instant};
 pub use event_loop::{Builder, EventLoop, block_on};
+#[doc(hidden)]
+pub use gather::for_macros;
+pub use gather::{AsCompleted, Gather, GatherSettled, TryGather, as_completed, gather, gather_settled, try_gather};
+pub use generator::{Generator, RoundRobin, Step, Yield, Yielder, generator, two_way_generator};
+pub use group::{GroupClosed, GroupError, GroupHandle, TaskGroup};
 pub use handle::{Handle, RemoteHandle};
 pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;

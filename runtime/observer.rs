@@ -15,6 +15,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,7 +36,22 @@ pub trait Observer {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub(crate) u64);
 
+/// Serial numbers above this one count down, and belong to the futures given to `block_on`: each has
+/// a life of its own, so that what was meant for one of them never reaches the next.
+const ROOTS: u64 = 1 << 61;
+
+/// The serial number of the `n`th future given to `block_on`, from 1.
+pub(crate) fn root_serial(n: u64) -> u64 {
+    2 * ROOTS - n
+}
+
 impl TaskId {
+    /// The task with this serial number.
+    #[inline]
+    pub(crate) fn of(serial: u64) -> TaskId {
+        TaskId(if serial < ROOTS { serial } else { 0 })
+    }
+
     /// The number itself.
     pub fn number(self) -> u64 {
         self.0
@@ -210,18 +226,17 @@ thread_local! {
     static ACTOR: Cell<Actor> = const { Cell::new(Actor::Outside) };
     static WAITS: Cell<Waits> = const { Cell::new(Waits::Foreign) };
     static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static OBSERVER: RefCell<Option<Rc<dyn Observer>>> = const { RefCell::new(None) };
+    /// Without a destructor, so that it is there in those of other thread-locals; it holds something
+    /// only while the thread is inside a loop.
+    static OBSERVER: ManuallyDrop<RefCell<Option<Rc<dyn Observer>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
     static LABELS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes `observer` the one that this thread's events go to; returns the one before.
 pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
-    // A loop dropped by a thread-local's destructor finds the thread's observer gone: nobody watches.
-    let swapped = OBSERVER.try_with(|current| {
-        WATCHED.set(observer.is_some());
-        current.replace(observer)
-    });
-    swapped.ok().flatten()
+    WATCHED.set(observer.is_some());
+    OBSERVER.with(|current| current.replace(observer))
 }
 
 /// Tells an event, which is only put together if somebody watches.
@@ -236,8 +251,8 @@ pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
 #[cold]
 #[inline(never)]
 fn pass_on<'a>(event: impl FnOnce() -> Event<'a>) {
-    let observer = OBSERVER.try_with(|current| current.borrow().clone());
-    if let Ok(Some(observer)) = observer {
+    let observer = OBSERVER.with(|current| current.borrow().clone());
+    if let Some(observer) = observer {
         observer.event(&event());
     }
 }

@@ -41,6 +41,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 /// always ready must not hold the loop. At 1 us each, about a quarter of a millisecond.
 const OPERATIONS_PER_LOOK: u32 = 256;
 
+/// Whether a short read or write means that there is no more just now. It does where the system itself
+/// tells of the next change (epoll, kqueue). Elsewhere mio puts edges together out of levels, and only
+/// an operation that said WouldBlock makes it listen again.
+const SHORT_MEANS_DRAINED: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+));
+
 const UNPARK: Token = Token(usize::MAX);
 
 /// mio's registry, and what is known of each source in it.
@@ -205,11 +218,6 @@ impl<S: mio::event::Source> Source<S> {
         &self.io
     }
 
-    /// The reactor it is registered with.
-    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
-        &self.reactor
-    }
-
     /// Waits until `operation` does not say WouldBlock. Dropping the future half-way loses nothing:
     /// the operation has either not happened or its result was returned.
     pub(crate) fn when_ready<R, F>(&self, side: Side, operation: F) -> WhenReady<'_, S, F>
@@ -241,32 +249,46 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Ready when an operation on that side is worth a try.
-    pub(crate) fn poll_ready(&self, side: Side, place: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&self, side: Side, place: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.reactor.closed.get() {
             return Poll::Ready(Err(loop_is_gone()));
         }
-        let ready = self.reactor.sources.borrow().sides.get(self.key).is_some_and(|sides| sides[side as usize].ready);
-        if ready && self.reactor.operations.get() < OPERATIONS_PER_LOOK {
-            return Poll::Ready(Ok(()));
-        }
-        observer::waiting_for(Waits::Socket, None);
-        if ready {
+        if self.is_ready(side) {
+            // Whoever stood in line was taken out when the side became ready. The name of that place
+            // is forgotten before it can ever be somebody else's.
+            *place = None;
+            if self.reactor.operations.get() < OPERATIONS_PER_LOOK {
+                return Poll::Ready(Ok(()));
+            }
+            observer::waiting_for(Waits::Turn, None);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        observer::waiting_for(Waits::Socket, None);
         let waker = cx.waker().clone();
         let replaced = self.reactor.sources.borrow_mut().wait(self.key, side, place, waker);
         drop(replaced);
         Poll::Pending
     }
 
-    /// After a read or write that moved less than it might have: the OS has no more just now, and will
-    /// say when it has. Saves the call that would only return WouldBlock.
+    fn is_ready(&self, side: Side) -> bool {
+        self.reactor.sources.borrow().sides.get(self.key).is_some_and(|sides| sides[side as usize].ready)
+    }
+
+    /// After a read or write that moved something, but less than it might have: the OS has no more just
+    /// now, and will say when it has. Saves the call that would only return WouldBlock.
+    ///
+    /// It does nothing once the end was seen, which the OS tells only once. And it is not for a peek,
+    /// which leaves there what it saw. (Urgent data makes a read short with more behind it: whoever
+    /// sends such to a plain stream is heard when the next byte comes.)
     pub(crate) fn came_short(&self, side: Side) {
+        if !SHORT_MEANS_DRAINED {
+            return;
+        }
         let mut sources = self.reactor.sources.borrow_mut();
         if let Some(sides) = sources.sides.get_mut(self.key) {
             let state = &mut sides[side as usize];
-            state.ready = state.ended;
+            state.ready &= state.ended;
         }
     }
 
@@ -278,7 +300,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Takes a waiter out of the line of its side.
-    pub(crate) fn leave(&self, side: Side, place: &mut Option<Key>) {
+    fn leave(&self, side: Side, place: &mut Option<Key>) {
         if let Some(place) = place.take() {
             let waker = self.reactor.sources.borrow_mut().leave(self.key, side, place);
             drop(waker);
@@ -340,5 +362,148 @@ impl Wake for Unparker {
     fn wake_by_ref(self: &Arc<Self>) {
         // It fails when the OS cannot take one more event, and then the loop is awake already.
         let _ = self.0.wake();
+    }
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    type Socket = Source<mio::net::TcpStream>;
+
+    fn pair(reactor: &Rc<Reactor>) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (register(reactor, listener.accept().unwrap().0), far)
+    }
+
+    fn register(reactor: &Rc<Reactor>, near: TcpStream) -> Socket {
+        near.set_nonblocking(true).unwrap();
+        reactor.register(mio::net::TcpStream::from_std(near), false).unwrap()
+    }
+
+    fn reactor() -> Rc<Reactor> {
+        Rc::new(Reactor::new().unwrap().0)
+    }
+
+    /// Looks until something was reported, for some seconds at most.
+    fn look(reactor: &Reactor) -> usize {
+        let mut due = Wakers::new();
+        reactor.poll(Some(Duration::from_secs(10)), &mut due).unwrap();
+        due.wake_all();
+        let poll = reactor.poll.borrow();
+        poll.as_ref().map_or(0, |(_, events)| events.iter().count())
+    }
+
+    fn read(source: &Socket, room: usize) -> Poll<io::Result<usize>> {
+        let mut buf = vec![0; room];
+        let mut cx = Context::from_waker(Waker::noop());
+        source.poll_operation(Side::Read, &mut None, &mut cx, |mut stream| stream.read(&mut buf))
+    }
+
+    #[test]
+    fn an_event_of_an_earlier_life_of_the_slot_is_ignored() {
+        // R1, R2, R3
+        let reactor = reactor();
+        let (gone, _far) = pair(&reactor);
+        let stale = gone.key;
+        drop(gone);
+        let (tenant, _far) = pair(&reactor);
+        assert_eq!(tenant.key.index, stale.index);
+        reactor.sources.borrow_mut().set_ready(stale, Side::Read, true, &mut Wakers::new());
+        assert!(!tenant.is_ready(Side::Read));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_source_that_the_system_refuses_leaves_no_slot_behind() {
+        // R16. A plain file cannot be waited for.
+        let reactor = reactor();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let socket = TcpStream::from(std::os::fd::OwnedFd::from(file));
+        assert!(reactor.register(mio::net::TcpStream::from_std(socket), true).is_err());
+        assert!(reactor.is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_lives_on_as_a_copy_is_no_longer_listened_to() {
+        // R4
+        let reactor = reactor();
+        let (first, mut far) = pair(&reactor);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut other_far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let near = listener.accept().unwrap().0;
+        let copy = near.try_clone().unwrap();
+        let copied = register(&reactor, near);
+        look(&reactor);
+        drop(copied);
+        other_far.write_all(b"to the copy").unwrap();
+        far.write_all(b"to the first").unwrap();
+        assert_eq!(look(&reactor), 1);
+        assert!(first.is_ready(Side::Read));
+        drop(copy);
+    }
+
+    #[test]
+    fn a_short_read_saves_the_next_call_unless_the_end_was_seen() {
+        // R8
+        let reactor = reactor();
+        let (near, mut far) = pair(&reactor);
+        while !near.is_ready(Side::Read) {
+            far.write_all(b"abc").unwrap();
+            look(&reactor);
+        }
+        assert!(matches!(read(&near, 1), Poll::Ready(Ok(1))));
+        near.came_short(Side::Read);
+        assert_eq!(near.is_ready(Side::Read), !SHORT_MEANS_DRAINED);
+        far.write_all(b"def").unwrap();
+        drop(far);
+        // The end may be told together with the bytes or after them.
+        while !near.reactor.sources.borrow().sides.get(near.key).unwrap()[0].ended {
+            look(&reactor);
+        }
+        assert!(matches!(read(&near, 64), Poll::Ready(Ok(1..))));
+        near.came_short(Side::Read);
+        assert!(near.is_ready(Side::Read));
+        assert!(matches!(read(&near, 64), Poll::Ready(Ok(0))));
+    }
+
+    #[test]
+    fn waiting_leaves_nothing_behind() {
+        let reactor = reactor();
+        let (near, _far) = pair(&reactor);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..1000 {
+            let mut waiting = near.when_ready(Side::Read, |stream| stream.peek(&mut [0]));
+            for _ in 0..3 {
+                assert!(Pin::new(&mut waiting).poll(&mut cx).is_pending());
+            }
+        }
+        assert!(reactor.sources.borrow().waiters.is_empty());
+        let mut place = None;
+        for _ in 0..1000 {
+            let peek = |stream: &mio::net::TcpStream| stream.peek(&mut [0]);
+            assert!(near.poll_operation(Side::Read, &mut place, &mut cx, peek).is_pending());
+        }
+        assert_eq!(reactor.sources.borrow().waiters.len(), 1);
+        drop(near);
+        assert!(reactor.sources.borrow().waiters.is_empty());
+    }
+
+    #[test]
+    fn the_end_of_the_reactor_is_told_to_whoever_waits() {
+        // R20
+        let reactor = reactor();
+        let (near, _far) = pair(&reactor);
+        assert!(read(&near, 1).is_pending());
+        reactor.close();
+        assert!(matches!(read(&near, 1), Poll::Ready(Err(_))));
+        assert!(reactor.register(mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap(), true).is_err());
+        drop(near);
+        assert!(reactor.is_empty());
     }
 }

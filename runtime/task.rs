@@ -35,6 +35,8 @@ pub(crate) struct Tasks {
     queue: Rc<TaskQueue>,
     arena: RefCell<Arena<Task>>,
     current: Cell<Option<Key>>,
+    /// How many futures `block_on` was given so far.
+    roots: Cell<u64>,
     closed: Cell<bool>,
 }
 
@@ -94,7 +96,13 @@ pub(crate) enum Turn {
 
 impl Tasks {
     pub(crate) fn new(queue: Rc<TaskQueue>) -> Tasks {
-        Tasks { queue, arena: RefCell::new(Arena::new()), current: Cell::new(None), closed: Cell::new(false) }
+        Tasks {
+            queue,
+            arena: RefCell::new(Arena::new()),
+            current: Cell::new(None),
+            roots: Cell::new(0),
+            closed: Cell::new(false),
+        }
     }
 
     pub(crate) fn queue(&self) -> &Rc<TaskQueue> {
@@ -125,13 +133,15 @@ impl Tasks {
             self.queue.wake(key);
             key
         };
-        JoinHandle { tasks: self.clone(), key, output: PhantomData }
+        JoinHandle { tasks: self.clone(), key, id: self.id(key), output: PhantomData }
     }
 
     /// Makes a place in line for the future that `block_on` holds.
     pub(crate) fn admit_root(&self, site: &'static Location<'static>) -> Key {
-        let key = self.admit(Task::new(Stage::Root, Some("main"), site), Some(0));
-        observer::tell(|| Event::Spawned { task: TaskId(0), name: Some("main"), site, by: observer::actor() });
+        self.roots.set(self.roots.get() + 1);
+        let serial = observer::root_serial(self.roots.get());
+        let key = self.admit(Task::new(Stage::Root, Some("main"), site), Some(serial));
+        observer::tell(|| Event::Spawned { task: TaskId::of(serial), name: Some("main"), site, by: observer::actor() });
         self.queue.wake(key);
         key
     }
@@ -153,14 +163,14 @@ impl Tasks {
     }
 
     pub(crate) fn id(&self, key: Key) -> TaskId {
-        TaskId(self.arena.borrow().serial(key).unwrap_or(0))
+        TaskId::of(self.arena.borrow().serial(key).unwrap_or(0))
     }
 
     /// Takes the future of a task out for its turn; nothing if the task has no turn to take.
     #[inline]
     pub(crate) fn begin_turn(&self, key: Key) -> Option<(Turn, TaskId)> {
         let mut arena = self.arena.borrow_mut();
-        let id = TaskId(arena.serial(key)?);
+        let id = TaskId::of(arena.serial(key)?);
         let task = arena.get_mut(key)?;
         let turn = match &mut task.stage {
             Stage::Alive(body) => Turn::Task(body.take()?),
@@ -200,13 +210,16 @@ impl Tasks {
 
     /// Drops the future, keeps the result for the handle and tells whoever listens.
     pub(crate) fn finish(&self, key: Key, body: Body, result: TaskResult) {
-        // A panic of the future's destructor weighs more than its output: the task did not end well.
-        let result = match dropped(body) {
-            Ok(()) => result,
-            Err(panic) => {
-                if let Ok(output) = result {
-                    quietly(|| drop(output));
-                }
+        let result = match (dropped(body), result) {
+            (Ok(()), result) => result,
+            // The first panic is the one to tell.
+            (Err(second), Err(first)) if first.is_panic() => {
+                quietly(|| drop(second));
+                Err(first)
+            }
+            // A panic of the future's destructor weighs more than its output: the task did not end well.
+            (Err(panic), result) => {
+                quietly(|| drop(result));
                 Err(JoinError::panicked(Some(self.id(key)), panic))
             }
         };
@@ -221,7 +234,7 @@ impl Tasks {
     fn settle(&self, key: Key, result: TaskResult) {
         self.queue.dismiss(key);
         let mut arena = self.arena.borrow_mut();
-        let id = TaskId(arena.serial(key).unwrap_or(0));
+        let id = TaskId::of(arena.serial(key).unwrap_or(0));
         let Some(task) = arena.get_mut(key) else { return };
         let outcome = match &result {
             Ok(_) => Outcome::Returned,
@@ -238,7 +251,8 @@ impl Tasks {
         drop(arena);
         observer::tell(|| Event::Finished { task: id, outcome });
         quietly(|| drop(unwanted));
-        listener.hear();
+        // The listener may be a foreign waker: its panic must not cost the loop its other tasks.
+        quietly(|| listener.hear());
     }
 
     /// Drops the task's future now, or at the end of its own poll. False if it is over already.
@@ -302,7 +316,7 @@ impl Task {
 
     fn info(&self, serial: u64, running: bool) -> TaskInfo {
         TaskInfo {
-            id: TaskId(serial),
+            id: TaskId::of(serial),
             name: self.name.clone(),
             site: self.site,
             polls: self.polls,
@@ -377,6 +391,7 @@ pub struct TaskInfo {
 pub struct JoinHandle<T> {
     tasks: Rc<Tasks>,
     key: Key,
+    id: TaskId,
     output: PhantomData<T>,
 }
 
@@ -392,10 +407,18 @@ impl<T: 'static> JoinHandle<T> {
         self.tasks.cancel(self.key)
     }
 
+    /// What cancels the task when called, for those who must let go of the handle's borrow first.
+    pub(crate) fn canceller(&self) -> impl FnOnce() + use<T> {
+        let (tasks, key) = (self.tasks.clone(), self.key);
+        move || {
+            tasks.cancel(key);
+        }
+    }
+
     /// Something that can cancel the task from any thread, at any time.
     #[doc(alias = "abort_handle")]
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { address: self.tasks.queue.address(), key: self.key, id: self.id() }
+        CancelHandle { address: self.tasks.queue.address(), key: self.key, id: self.id }
     }
 
     /// Whether the task is over and its future dropped.
@@ -407,7 +430,7 @@ impl<T: 'static> JoinHandle<T> {
 
     /// The task's number in its loop.
     pub fn id(&self) -> TaskId {
-        self.tasks.id(self.key)
+        self.id
     }
 
     /// The name given by `spawn_named`.
@@ -450,23 +473,26 @@ impl<T: 'static> Future for JoinHandle<T> {
         if let Some(result) = self.try_join() {
             return Poll::Ready(result);
         }
-        match self.tasks.arena.borrow().get(self.key) {
-            None => panic!("this JoinHandle has given its result already: await it only once"),
+        // A foreign waker's clone is foreign code: it may even end the task.
+        let mut listener = Listener::Waker(cx.waker().clone());
+        let refusal = match self.tasks.arena.borrow_mut().get_mut(self.key) {
+            None => Some("this JoinHandle has given its result already: await it only once"),
             Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
-                panic!("a task awaits its own JoinHandle, which would never end: await it from another task")
+                Some("a task awaits its own JoinHandle, which would never end: await it from another task")
             }
-            Some(Task { listener: Listener::Waker(waker), .. }) if waker.will_wake(cx.waker()) => {
-                observer::waiting_for(Waits::Task, None);
-                return Poll::Pending;
+            Some(task) => {
+                mem::swap(&mut task.listener, &mut listener);
+                None
             }
-            Some(_) => {}
+        };
+        // Only now, with the borrow let go: the panic hook, too, is other people's code.
+        if let Some(refusal) = refusal {
+            panic!("{refusal}");
         }
-        observer::waiting_for(Waits::Task, None);
-        let waker = cx.waker().clone();
-        let mut arena = self.tasks.arena.borrow_mut();
-        let before = arena.get_mut(self.key).map(|task| mem::replace(&mut task.listener, Listener::Waker(waker)));
-        drop(arena);
-        drop(before);
+        if self.is_finished() {
+            cx.waker().wake_by_ref();
+        }
+        observer::waiting_for(Waits::Task, Some(Location::caller()));
         Poll::Pending
     }
 }
@@ -485,7 +511,7 @@ impl<T> Drop for JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("id", &self.tasks.id(self.key)).finish_non_exhaustive()
+        f.debug_struct("JoinHandle").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -615,9 +641,14 @@ impl Arrivals {
         }
     }
 
+    /// The next number in order of finishing, if there is one.
+    pub(crate) fn try_next(&self) -> Option<usize> {
+        self.finished.borrow_mut().pop_front()
+    }
+
     /// The next number in order of finishing. With none there, the context's task will be woken.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        if let Some(number) = self.finished.borrow_mut().pop_front() {
+        if let Some(number) = self.try_next() {
             return Poll::Ready(number);
         }
         observer::waiting_for(Waits::Children, None);

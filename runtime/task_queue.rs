@@ -83,6 +83,9 @@ impl TaskQueue {
     pub(crate) fn dismiss(&self, key: Key) {
         let mut ready = self.ready.borrow_mut();
         let Some(mark) = ready.marks.get_mut(key.index as usize) else { return };
+        if !names(*mark, key) {
+            return;
+        }
         let was_queued = *mark & QUEUED != 0;
         *mark = NOBODY;
         if was_queued {
@@ -96,23 +99,21 @@ impl TaskQueue {
     /// Queues a live task that is not queued yet.
     #[inline]
     pub(crate) fn wake(&self, key: Key) {
-        if let Some(task) = self.queue(key) {
-            observer::tell(|| Event::Woken { task, by: observer::actor() });
-        }
+        tell_woken(self.enqueue(key));
     }
 
-    /// Marks and queues; gives the task's number if it was waiting.
+    /// The serial number of the task, if this is what queued it.
     #[inline(never)]
-    fn queue(&self, key: Key) -> Option<TaskId> {
+    fn enqueue(&self, key: Key) -> Option<u64> {
         let mut ready = self.ready.borrow_mut();
         let mark = ready.marks.get_mut(key.index as usize)?;
-        if *mark & QUEUED != 0 || (*mark >> 1) & LIFE_MASK != u64::from(key.life) {
+        if *mark & QUEUED != 0 || !names(*mark, key) {
             return None;
         }
-        let task = TaskId(*mark >> 1);
+        let serial = *mark >> 1;
         *mark |= QUEUED;
         ready.line.push_back(key);
-        Some(task)
+        Some(serial)
     }
 
     /// Takes the oldest ready task out of the line and clears its mark.
@@ -140,12 +141,13 @@ impl TaskQueue {
     pub(crate) fn ready(&self) -> Vec<TaskId> {
         let mut ready = self.ready.borrow_mut();
         ready.compact();
-        ready.line.iter().map(|key| TaskId(ready.marks[key.index as usize] >> 1)).collect()
+        ready.line.iter().map(|key| TaskId::of(ready.marks[key.index as usize] >> 1)).collect()
     }
 
-    /// How many are ready; tasks that are over may be counted in until they are popped.
+    /// How many are ready.
     pub(crate) fn len(&self) -> usize {
-        self.ready.borrow().line.len()
+        let ready = self.ready.borrow();
+        ready.line.len() - ready.gone
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -214,7 +216,7 @@ impl Ready {
     /// Clears the mark of a task taken out of the line; false if that task is over.
     fn leave(&mut self, key: Key) -> bool {
         let mark = &mut self.marks[key.index as usize];
-        let alive = *mark != NOBODY && (*mark >> 1) & LIFE_MASK == u64::from(key.life);
+        let alive = names(*mark, key);
         if alive {
             *mark &= !QUEUED;
         }
@@ -226,36 +228,45 @@ impl Ready {
             return;
         }
         let marks = &self.marks;
-        self.line.retain(|key| {
-            let mark = marks[key.index as usize];
-            mark != NOBODY && (mark >> 1) & LIFE_MASK == u64::from(key.life)
-        });
+        self.line.retain(|key| names(marks[key.index as usize], *key));
         self.gone = 0;
     }
 }
 
+/// Whether the word of a slot is that of the task `key`.
+#[inline]
+fn names(mark: u64, key: Key) -> bool {
+    mark != NOBODY && (mark >> 1) & LIFE_MASK == u64::from(key.life)
+}
+
+#[inline]
+fn tell_woken(serial: Option<u64>) {
+    if let Some(serial) = serial {
+        observer::tell(|| Event::Woken { task: TaskId::of(serial), by: observer::actor() });
+    }
+}
+
 thread_local! {
-    /// The queue of the loop this thread is inside of.
-    // Never dropped, because a thread-local with a destructor asks at every use whether it has run.
-    // Nothing leaks: a thread that has left its loops has no home.
-    static HOME: RefCell<ManuallyDrop<Option<Rc<TaskQueue>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    /// The queue of the loop this thread is inside of. Without a destructor, for wakes come from those
+    /// of other thread-locals too; it holds something only while the thread is inside a loop.
+    static HOME: ManuallyDrop<RefCell<Option<Rc<TaskQueue>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Makes `queue` this thread's home, where wakes need no lock; returns the one before.
 pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
-    ManuallyDrop::into_inner(HOME.replace(ManuallyDrop::new(queue)))
+    HOME.with(|home| home.replace(queue))
 }
 
 /// Wakes the task `key` of the loop `number`, from wherever this is called.
 pub(crate) fn wake(number: u32, key: Key) {
-    let task = HOME.with(|home| match &**home.borrow() {
-        Some(queue) if queue.address.number == number => Ok(queue.queue(key)),
-        _ => Err(()),
+    let at_home = HOME.with(|home| match &*home.borrow() {
+        Some(queue) if queue.address.number == number => Some(queue.enqueue(key)),
+        _ => None,
     });
-    match task {
-        Ok(Some(task)) => observer::tell(|| Event::Woken { task, by: observer::actor() }),
-        Ok(None) => {}
-        Err(()) => wake_abroad(number, key),
+    match at_home {
+        // Told with the thread-local let go: an observer is other people's code.
+        Some(woken) => tell_woken(woken),
+        None => wake_abroad(number, key),
     }
 }
 
@@ -394,7 +405,7 @@ impl Address {
 
     /// Whether this thread is inside the loop.
     pub(crate) fn is_home(self) -> bool {
-        HOME.with_borrow(|home| home.as_ref().is_some_and(|queue| queue.address == self))
+        HOME.with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self))
     }
 
     fn desk(self) -> &'static Desk {

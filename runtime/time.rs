@@ -5,17 +5,18 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
-use crate::observer::{self, Waits};
+use crate::observer::{self, Label, Waits};
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.
@@ -40,14 +41,11 @@ impl Instant {
 /// Outside a running loop; and when awaited after its loop is gone.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let driver = context::current("sleep()").driver.clone();
-    let deadline = driver.clock().now() + duration;
-    Sleep {
-        timer: if duration.is_zero() { Timer::Yield } else { Timer::New },
-        driver,
-        deadline,
-        site: Location::caller(),
+    let mut sleep = Sleep::after(duration, "sleep()");
+    if duration.is_zero() {
+        sleep.timer = Timer::Yield;
     }
+    sleep
 }
 
 /// Waits until `deadline`; not at all if it has passed.
@@ -58,8 +56,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let driver = context::current("sleep_until()").driver.clone();
-    Sleep { timer: Timer::New, driver, deadline, site: Location::caller() }
+    Sleep::until(deadline, "sleep_until()")
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -68,19 +65,45 @@ pub struct Sleep {
     driver: Rc<Driver>,
     deadline: Instant,
     timer: Timer,
+    label: Label,
     site: &'static Location<'static>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Timer {
-    New,
     /// To be ready only after one turn of the others.
     Yield,
-    /// In the wheel; `None` for a deadline that never comes.
-    Set(Option<Key>),
+    /// The deadline has passed.
+    Due,
+    /// To be set when somebody waits.
+    New,
+    /// In the wheel, with the waker of whoever waits.
+    Set(Key),
+    /// Somebody waits, but the deadline never comes unless it is moved.
+    Never(Waker),
 }
 
 impl Sleep {
+    #[track_caller]
+    fn after(duration: Duration, what: &str) -> Sleep {
+        let driver = context::current(what).driver.clone();
+        let now = driver.clock().now();
+        Sleep::new(driver, now + duration, now)
+    }
+
+    #[track_caller]
+    fn until(deadline: Instant, what: &str) -> Sleep {
+        let driver = context::current(what).driver.clone();
+        let now = driver.clock().now();
+        Sleep::new(driver, deadline, now)
+    }
+
+    #[track_caller]
+    fn new(driver: Rc<Driver>, deadline: Instant, now: Instant) -> Sleep {
+        let timer = if has_passed(deadline, now) { Timer::Due } else { Timer::New };
+        Sleep { driver, deadline, timer, label: Label::new(), site: Location::caller() }
+    }
+
     /// When it ends.
     #[doc(alias = "when")]
     pub fn deadline(&self) -> Instant {
@@ -89,70 +112,99 @@ impl Sleep {
 
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        self.driver.clock().now() >= self.deadline
+        has_passed(self.deadline, self.driver.clock().now())
     }
 
-    /// Moves the deadline, forward or back, also after it has passed. Whoever waits must be polled
-    /// again to notice, and is, if it resets the `Sleep` it awaits.
+    /// Moves the deadline, forward or back, also after it has passed; [`Instant::FAR`] takes it away.
+    /// Whoever waits goes on waiting for the new one, and is woken at once if that has passed.
     #[doc(alias = "reschedule")]
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        self.cancel();
-    }
-
-    fn cancel(&mut self) {
-        if let Timer::Set(Some(key)) = std::mem::replace(&mut self.timer, Timer::New) {
-            self.driver.cancel(key);
+        let waiting = self.disarm();
+        if self.is_elapsed() {
+            self.timer = Timer::Due;
+            if let Some(waker) = waiting {
+                waker.wake();
+            }
+        } else if let Some(waker) = waiting.filter(|_| !self.driver.is_closed()) {
+            self.arm(waker);
         }
     }
 
-    fn arm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.driver.is_closed() {
-            panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
-        }
-        self.timer = Timer::Set(self.driver.insert(self.deadline, cx.waker().clone()));
-        Poll::Pending
+    fn arm(&mut self, waker: Waker) {
+        self.timer = match self.deadline {
+            Instant::FAR => Timer::Never(waker),
+            deadline => Timer::Set(self.driver.insert(deadline, waker)),
+        };
     }
+
+    /// Takes the timer away; gives the waker of whoever waits.
+    fn disarm(&mut self) -> Option<Waker> {
+        match mem::replace(&mut self.timer, Timer::New) {
+            Timer::Set(key) => self.driver.cancel(key),
+            Timer::Never(waker) => Some(waker),
+            Timer::Yield | Timer::Due | Timer::New => None,
+        }
+    }
+
+    /// Whether the timer in the wheel, if there is one, will wake this waker.
+    fn is_armed_for(&mut self, waker: &Waker) -> bool {
+        match &mut self.timer {
+            Timer::Set(key) => self.driver.rewake(*key, waker),
+            Timer::Never(current) => {
+                current.clone_from(waker);
+                true
+            }
+            Timer::Yield | Timer::Due | Timer::New => false,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        match self.timer {
+            Timer::Due => true,
+            Timer::Yield | Timer::Never(_) => false,
+            // A deadline that lay ahead when it was set is compared with the turn's time, which costs nothing.
+            Timer::New => has_passed(self.deadline, self.driver.turn_began()),
+            // Polled again within one long turn, only a fresh reading can tell.
+            Timer::Set(_) => self.deadline <= self.driver.turn_began() || self.is_elapsed(),
+        }
+    }
+}
+
+/// The end of time is never reached, not even by a clock that stands there.
+fn has_passed(deadline: Instant, now: Instant) -> bool {
+    deadline <= now && deadline != Instant::FAR
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.poll_timer(cx);
-        if polled.is_pending() {
-            observer::waiting_for(Waits::Timer, Some(self.site));
+        if self.is_due() {
+            drop(self.disarm());
+            self.timer = Timer::Due;
+            return Poll::Ready(());
         }
-        polled
-    }
-}
-
-impl Sleep {
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.timer {
-            Timer::Yield => {
-                self.timer = Timer::New;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            // The deadline was worked out from a fresh reading; the turn's is never later than that.
-            Timer::New if self.deadline <= self.driver.turn_began() => Poll::Ready(()),
-            Timer::New => self.arm(cx),
-            // Polled again within one long turn, only a fresh reading can tell.
-            Timer::Set(_) if self.deadline <= self.driver.turn_began() || self.is_elapsed() => {
-                self.cancel();
-                Poll::Ready(())
-            }
-            Timer::Set(None) => Poll::Pending,
-            Timer::Set(Some(key)) if self.driver.rewake(key, cx.waker()) => Poll::Pending,
-            Timer::Set(Some(_)) => self.arm(cx),
+        if matches!(self.timer, Timer::Yield) {
+            self.timer = Timer::Due;
+            observer::waiting_for(Waits::Turn, None);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        observer::waiting(Waits::Timer, &self.label, Some(self.site));
+        if !self.is_armed_for(cx.waker()) {
+            if self.driver.is_closed() {
+                panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
+            }
+            self.arm(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.cancel();
+        drop(self.disarm());
     }
 }
 
@@ -209,9 +261,12 @@ pub fn timeout<F: Future>(
     limit: impl Into<Option<Duration>>,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let deadline =
-        limit.into().map_or(Instant::FAR, |limit| context::current("timeout()").driver.clock().now() + limit);
-    within(sleep_until(deadline), future)
+    // No match with `map_or`: a closure would not know the caller's line.
+    let sleep = match limit.into() {
+        Some(limit) => Sleep::after(limit, "timeout()"),
+        None => Sleep::until(Instant::FAR, "timeout()"),
+    };
+    within(sleep, future)
 }
 
 /// Gives `future` time until `deadline`. See [`timeout`].
@@ -225,7 +280,7 @@ pub fn timeout<F: Future>(
 /// Outside a running loop.
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    within(sleep_until(deadline), future)
+    within(Sleep::until(deadline, "timeout_at()"), future)
 }
 
 async fn within<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
@@ -264,8 +319,7 @@ pub enum MissedTicks {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "interval() needs a period above zero: use yield_now() to run in every round");
-    let next = context::current("interval()").driver.clock().now();
-    Interval { sleep: sleep_until(next), period, missed_ticks: MissedTicks::Burst }
+    Interval { sleep: Sleep::after(Duration::ZERO, "interval()"), period, missed_ticks: MissedTicks::Burst }
 }
 
 /// Ticks at equal distances. Made by [`interval`].

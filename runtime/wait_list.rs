@@ -11,7 +11,8 @@
 //! Promises: first come, first served, with nobody overtaking; a waiter that is dropped after it was
 //! granted something gives it to the next in line, or home to the stock; one that was notified passes
 //! the notification on; whoever is closed out is told so; no waker is cloned, woken or dropped while
-//! the list is borrowed. A wait allocates nothing but its slot in the arena.
+//! the list is borrowed. A wait allocates nothing but its slot in the arena, which is used again.
+//! A wait that is leaked (`mem::forget`) keeps its place, and in the end what it is given.
 //! Does not know: tasks, loops; it works under any executor.
 
 use std::cell::RefCell;
@@ -25,6 +26,13 @@ use crate::wakers::Wakers;
 /// A stock of units, and the line of those who wait for some.
 #[derive(Debug)]
 pub(crate) struct WaitList(RefCell<State>);
+
+/// An empty stock.
+impl Default for WaitList {
+    fn default() -> WaitList {
+        WaitList::new(0)
+    }
+}
 
 #[derive(Debug)]
 struct State {
@@ -80,14 +88,28 @@ impl WaitList {
     }
 
     /// Adds `units` to the stock and serves the line from it.
+    #[inline]
     pub(crate) fn grant(&self, units: usize) {
-        let mut served = Wakers::new();
-        {
-            let mut state = self.0.borrow_mut();
-            state.stock += units;
-            state.serve(&mut served);
+        let mut state = self.0.borrow_mut();
+        state.stock += units;
+        if state.line.is_empty() {
+            return;
         }
+        drop(state);
+        self.serve_line();
+    }
+
+    // Apart from `grant`, so that giving back what nobody waits for stays a handful of instructions.
+    fn serve_line(&self) {
+        let mut served = Wakers::new();
+        self.0.borrow_mut().serve(&mut served);
         served.wake_all();
+    }
+
+    /// Takes units into safe hands: the caller has taken them, and the drop gives them back.
+    #[inline]
+    pub(crate) fn hold(&self, units: usize) -> Held<'_> {
+        Held { list: self, units }
     }
 
     /// Ends the wait of the `most` oldest waiters.
@@ -150,6 +172,7 @@ impl WaitList {
 }
 
 impl State {
+    #[inline]
     fn try_take(&mut self, wants: usize) -> Result<bool, Closed> {
         if self.closed {
             return Err(Closed);
@@ -159,6 +182,11 @@ impl State {
             self.stock -= wants;
         }
         Ok(free)
+    }
+
+    fn stage(&mut self, place: Key) -> &mut Stage {
+        let waiter = self.waiters.get_mut(place).expect("a waiter stays until its future takes it out");
+        &mut waiter.value.stage
     }
 
     /// Hands units to the head of the line for as long as the stock lasts.
@@ -175,10 +203,10 @@ impl State {
 
     fn end_wait_of_first(&mut self, stage: Stage, woken: &mut Wakers) -> bool {
         let Some(first) = self.line.pop_front(&mut self.waiters) else { return false };
-        if let Some(waiter) = self.waiters.get_mut(first) {
-            if let Stage::Waiting(waker) = std::mem::replace(&mut waiter.value.stage, stage) {
-                woken.push(waker);
-            }
+        if let Some(waiter) = self.waiters.get_mut(first)
+            && let Stage::Waiting(waker) = std::mem::replace(&mut waiter.value.stage, stage)
+        {
+            woken.push(waker);
         }
         true
     }
@@ -210,6 +238,20 @@ impl State {
     }
 }
 
+/// Units in somebody's hands. Dropping it grants them again.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    list: &'a WaitList,
+    units: usize,
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.list.grant(self.units);
+    }
+}
+
 /// A wait for units or for a notification. Dropping it half-way loses neither.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is awaited"]
@@ -220,6 +262,23 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Wait<'_> {
+    /// Polls as awaiting does, but a place in line is not given up when the wait is over: until
+    /// [`accept`](Wait::accept) is called, a drop still passes on what the wait has brought.
+    pub(crate) fn poll_over(&mut self, waker: &Waker) -> Poll<Result<(), Closed>> {
+        match self.place {
+            None => self.begin(waker),
+            Some(place) => self.go_on(place, waker),
+        }
+    }
+
+    /// Keeps for good what the wait has brought, and gives up the place in line.
+    pub(crate) fn accept(&mut self) {
+        if let Some(place) = self.place.take() {
+            let waiter = self.list.0.borrow_mut().waiters.remove(place);
+            debug_assert!(!matches!(waiter, Some(Linked { value: Waiter { stage: Stage::Waiting(_), .. }, .. })));
+        }
+    }
+
     fn begin(&mut self, waker: &Waker) -> Poll<Result<(), Closed>> {
         match self.list.try_take(self.wants) {
             Err(Closed) => return Poll::Ready(Err(Closed)),
@@ -227,7 +286,8 @@ impl Wait<'_> {
             Ok(false) => {}
         }
         // Cloned with no borrow held, for a foreign waker runs foreign code, and that may have
-        // changed the stock: hence the second look.
+        // changed the stock: hence the second look. (If that ends the wait, the borrow goes first,
+        // being the younger, and the clone after it.)
         let waiter = Waiter { wants: self.wants, stage: Stage::Waiting(waker.clone()) };
         let mut state = self.list.0.borrow_mut();
         match state.try_take(self.wants) {
@@ -243,32 +303,32 @@ impl Wait<'_> {
     }
 
     fn go_on(&mut self, place: Key, waker: &Waker) -> Poll<Result<(), Closed>> {
-        let mut state = self.list.0.borrow_mut();
-        let waiter = &state.waiters.get(place).expect("a waiter stays until its future takes it out").value;
-        match &waiter.stage {
-            Stage::Waiting(current) if current.will_wake(waker) => Poll::Pending,
-            Stage::Waiting(_) => {
-                drop(state);
-                let waker = waker.clone();
-                let mut state = self.list.0.borrow_mut();
-                let replaced = state.waiters.get_mut(place).and_then(|waiter| match &mut waiter.value.stage {
-                    Stage::Waiting(current) => Some(std::mem::replace(current, waker)),
-                    _ => None,
-                });
-                drop(state);
-                // Ended while the waker was being cloned: nobody will wake the new one.
-                match replaced {
-                    Some(_) => Poll::Pending,
-                    None => self.go_on(place, Waker::noop()),
-                }
-            }
-            stage => {
-                let answer = if matches!(stage, Stage::Closed) { Err(Closed) } else { Ok(()) };
-                state.waiters.remove(place);
-                self.place = None;
-                Poll::Ready(answer)
-            }
+        match self.list.0.borrow_mut().stage(place) {
+            Stage::Waiting(current) if current.will_wake(waker) => return Poll::Pending,
+            Stage::Waiting(_) => {}
+            Stage::Closed => return Poll::Ready(Err(Closed)),
+            Stage::Granted | Stage::Notified { .. } => return Poll::Ready(Ok(())),
         }
+        // Another waker from now on. Both the cloning and the dropping may run foreign code.
+        let mut waker = waker.clone();
+        let ended = match self.list.0.borrow_mut().stage(place) {
+            Stage::Waiting(current) => {
+                std::mem::swap(current, &mut waker);
+                false
+            }
+            _ => true,
+        };
+        drop(waker);
+        // Ended while the waker was being cloned: nobody will wake the new one.
+        if ended { self.go_on(place, Waker::noop()) } else { Poll::Pending }
+    }
+
+    // Apart from `drop`, so that dropping a wait that never stood in line stays a comparison.
+    fn leave(&mut self, place: Key) {
+        let mut woken = Wakers::new();
+        let own = self.list.0.borrow_mut().forsake(place, &mut woken);
+        drop(own);
+        woken.wake_all();
     }
 }
 
@@ -277,19 +337,22 @@ impl Future for Wait<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        match self.place {
-            None => self.begin(cx.waker()),
-            Some(place) => self.go_on(place, cx.waker()),
+        if self.place.is_none() && self.list.try_take(self.wants) == Ok(true) {
+            return Poll::Ready(Ok(()));
         }
+        let over = self.poll_over(cx.waker());
+        if over.is_ready() {
+            self.accept();
+        }
+        over
     }
 }
 
 impl Drop for Wait<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(place) = self.place else { return };
-        let mut woken = Wakers::new();
-        let own = self.list.0.borrow_mut().forsake(place, &mut woken);
-        drop(own);
-        woken.wake_all();
+        if let Some(place) = self.place {
+            self.leave(place);
+        }
     }
 }

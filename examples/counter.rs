@@ -1,0 +1,218 @@
+//! A hundred workers add one to a counter, a hundred times over: who loses what, and why.
+//!
+//! Watch:  `read` and `write` with nothing between them, with an await between them, with a thread's
+//!         sleep between them. A task can only be interrupted at an await, a thread anywhere.
+//! Run:    cargo run --release --example counter
+//! Prints: a line for each way, with the results of all rounds; then the table.
+//! Unlike Python: the tutorial says that threads without a lock end at 6 to 99. CPython's lock hides the
+//!         loss (100 in every round, measured with 3.11); Rust has no such lock, and shows it if the
+//!         window is wide enough. Atomics read and written apart lose updates without being undefined.
+
+mod support;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::support::{Flags, heading, heading_of_what_varies, ms};
+use roundel::sync::Lock;
+use roundel::{Instant, gather, sleep, yield_now};
+
+const WORKERS: u64 = 100;
+const ROUNDS: u32 = 100;
+
+#[derive(Default)]
+struct Shared {
+    counter: Cell<u64>,
+    lock: Lock<()>,
+}
+
+impl Shared {
+    fn read(&self) -> u64 {
+        self.counter.get()
+    }
+
+    fn write(&self, value: u64) {
+        self.counter.set(value);
+    }
+}
+
+/// How often each result came out.
+#[derive(Default)]
+struct Results(BTreeMap<u64, u32>);
+
+impl Results {
+    fn add(&mut self, result: u64) {
+        *self.0.entry(result).or_default() += 1;
+    }
+
+    fn always(&self, result: u64) -> bool {
+        self.0.keys().eq([&result])
+    }
+
+    fn range(&self) -> String {
+        let rounds: u32 = self.0.values().sum();
+        match (self.0.first_key_value(), self.0.last_key_value()) {
+            (Some((least, _)), Some((most, _))) if least < most => format!("{least} to {most} in {rounds} rounds"),
+            (Some((only, _)), _) => format!("always {only} in {rounds} rounds"),
+            _ => "no rounds".into(),
+        }
+    }
+
+    /// A bar for each result, or for each tenth if there are many.
+    fn histogram(&self) {
+        let width = if self.0.len() > 12 { 10 } else { 1 };
+        let mut bars = BTreeMap::new();
+        for (result, rounds) in &self.0 {
+            *bars.entry(result / width * width).or_insert(0) += *rounds as usize;
+        }
+        for (result, rounds) in bars {
+            let label = if width == 1 { format!("{result}") } else { format!("{result} to {}", result + width - 1) };
+            println!("    {label:>10} | {} {rounds}", "#".repeat(rounds.min(60)));
+        }
+    }
+}
+
+/// Plays all rounds with tasks, each on a counter of its own.
+fn tasks<F>(flags: &Flags, increment: fn(Rc<Shared>) -> F) -> Results
+where
+    F: Future<Output = ()> + 'static,
+{
+    flags.event_loop().block_on(async {
+        let mut results = Results::default();
+        for _ in 0..ROUNDS {
+            let shared = Rc::new(Shared::default());
+            gather((0..WORKERS).map(|_| increment(shared.clone()))).await;
+            results.add(shared.read());
+        }
+        results
+    })
+}
+
+/// The tutorial's way. Nothing can come between read and write, because no await does.
+async fn sleep_then_add(shared: Rc<Shared>) {
+    sleep(ms(10)).await;
+    shared.write(shared.read() + 1);
+}
+
+/// Not needed here, and it costs: see the time below.
+async fn sleep_then_add_locked(shared: Rc<Shared>) {
+    sleep(ms(10)).await;
+    let _guard = shared.lock.acquire().await;
+    shared.write(shared.read() + 1);
+}
+
+/// Every task reads before any of them writes.
+async fn await_inside(shared: Rc<Shared>) {
+    let before = shared.read();
+    yield_now().await;
+    shared.write(before + 1);
+}
+
+async fn await_inside_locked(shared: Rc<Shared>) {
+    let _guard = shared.lock.acquire().await;
+    let before = shared.read();
+    yield_now().await;
+    shared.write(before + 1);
+}
+
+#[derive(Default)]
+struct Atomic {
+    counter: AtomicU64,
+    lock: Mutex<()>,
+}
+
+impl Atomic {
+    /// Apart from `write`, and so unlike `fetch_add`: what Python's `counter += 1` compiles to.
+    fn read(&self) -> u64 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, value: u64) {
+        self.counter.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Plays the rounds with threads; a tenth of them beside a virtual clock, since threads really sleep.
+fn threads(flags: &Flags, increment: fn(&Atomic)) -> Results {
+    let mut results = Results::default();
+    for _ in 0..if flags.virtual_clock { ROUNDS / 10 } else { ROUNDS } {
+        let shared = Atomic::default();
+        thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(|| increment(&shared));
+            }
+        });
+        results.add(shared.read());
+    }
+    results
+}
+
+fn thread_adjacent(shared: &Atomic) {
+    thread::sleep(ms(10));
+    shared.write(shared.read() + 1);
+}
+
+fn thread_window(shared: &Atomic) {
+    thread::sleep(ms(10));
+    let before = shared.read();
+    thread::sleep(ms(1));
+    shared.write(before + 1);
+}
+
+fn thread_locked(shared: &Atomic) {
+    // The lock is not held over the sleep, or the round would take a second.
+    thread::sleep(ms(10));
+    let _guard = shared.lock.lock().expect("nobody panics with the lock");
+    shared.write(shared.read() + 1);
+}
+
+pub(crate) fn run(flags: &Flags) {
+    heading("tasks");
+    let plain = tasks(flags, sleep_then_add);
+    println!("sleep, then add                      {}", plain.range());
+    let locked = tasks(flags, sleep_then_add_locked);
+    println!("sleep, then add, with a Lock         {}", locked.range());
+    let gap = tasks(flags, await_inside);
+    println!("an await between read and write      {}", gap.range());
+    let locked_gap = tasks(flags, await_inside_locked);
+    println!("the same, with a Lock over the await {}", locked_gap.range());
+
+    heading_of_what_varies("threads");
+    let adjacent = threads(flags, thread_adjacent);
+    println!("sleep, then add, no lock             {}", adjacent.range());
+    let window = threads(flags, thread_window);
+    println!("a sleep between read and write       {}", window.range());
+    window.histogram();
+    let mutex = threads(flags, thread_locked);
+    println!("sleep, then add, with a Mutex        {}", mutex.range());
+
+    heading_of_what_varies("a Lock where none is needed, by the machine's clock");
+    println!("without {:.2} us a task", cost(sleep_then_add));
+    println!("with    {:.2} us a task", cost(sleep_then_add_locked));
+
+    heading_of_what_varies("the tutorial's table");
+    println!("                     the tutorial   here");
+    println!("tasks                always 100     {}", plain.range());
+    println!("threads, no lock     6 to 99        {}; {} with the window wide", adjacent.range(), window.range());
+    println!("threads, with lock   always 100     {}", mutex.range());
+
+    assert!(plain.always(WORKERS) && locked.always(WORKERS), "a task was interrupted where it does not await");
+    assert!(gap.always(1), "every task reads 0 before the first writes");
+    assert!(locked_gap.always(WORKERS) && mutex.always(WORKERS), "the lock let two in");
+    assert!(!window.always(WORKERS), "threads that sleep between read and write lost nothing in any round");
+}
+
+/// The time of one task of `increment`, with no time spent waiting.
+fn cost<F: Future<Output = ()> + 'static>(increment: fn(Rc<Shared>) -> F) -> f64 {
+    let began = Instant::now();
+    tasks(&Flags { virtual_clock: true, seed: 0 }, increment);
+    began.elapsed().as_secs_f64() * 1e6 / (f64::from(ROUNDS) * WORKERS as f64)
+}
+
+fn main() {
+    run(&Flags::parse());
+}

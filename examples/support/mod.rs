@@ -1,0 +1,81 @@
+//! What every example shares: two flags, a loop made after them, and headings for what is printed.
+//!
+//!   --clock real|virtual   the loop's clock: real waits; virtual jumps, and prints the same in every run
+//!   --seed N               starts whatever is random
+//!
+//! A heading between dashes begins lines that are the same in every run on the virtual clock, and a
+//! heading between tildes lines that differ, because threads or the machine's own time decide them.
+//! `tests/examples.rs` compares the first kind with `tests/golden/`; the second checks itself.
+
+// Each example compiles this file and uses a part of it.
+#![allow(dead_code)]
+
+use std::fs;
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use roundel::{Clock, EventLoop};
+
+/// What the command line said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flags {
+    pub(crate) virtual_clock: bool,
+    pub(crate) seed: u64,
+}
+
+impl Flags {
+    /// The flags of this program. Ends it, with an explanation, if they make no sense.
+    pub(crate) fn parse() -> Flags {
+        Flags::from_matches(&command().get_matches())
+    }
+
+    pub(crate) fn from_matches(matches: &ArgMatches) -> Flags {
+        Flags {
+            virtual_clock: matches.get_one::<String>("clock").is_some_and(|clock| clock == "virtual"),
+            seed: matches.get_one("seed").copied().unwrap_or(1),
+        }
+    }
+
+    /// A loop on the clock that was asked for.
+    pub(crate) fn event_loop(self) -> EventLoop {
+        let clock = if self.virtual_clock { Clock::virtual_time() } else { Clock::real() };
+        EventLoop::builder().clock(clock).build().expect("the system has descriptors left for a loop")
+    }
+
+    /// How long a thread sleeps where a task sleeps `duration`. Threads know no virtual clock: beside
+    /// one they sleep a twentieth of it, by the machine's clock, so that nobody has to wait.
+    pub(crate) fn for_threads(self, duration: Duration) -> Duration {
+        if self.virtual_clock { duration / 20 } else { duration }
+    }
+}
+
+/// The flags that all examples have; one that needs more adds them.
+pub(crate) fn command() -> Command {
+    let clock = Arg::new("clock").long("clock").value_parser(["real", "virtual"]).default_value("real");
+    let seed = Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64)).default_value("1");
+    Command::new("example")
+        .arg(clock.help("The loop's clock: wait, or jump to the next deadline"))
+        .arg(seed.help("Starts whatever is random"))
+}
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Begins lines that are the same in every run on the virtual clock.
+pub(crate) fn heading(title: &str) {
+    println!("--- {title} ---");
+}
+
+/// Begins lines that differ from run to run.
+pub(crate) fn heading_of_what_varies(title: &str) {
+    println!("~~~ {title} ~~~");
+}
+
+/// The memory this process has in RAM, in bytes; `None` where the system has no `/proc`.
+pub(crate) fn resident() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,291 @@
+//! The examples, run as their readers run them, on the virtual clock.
+//!
+//! What an example prints the same way in every run is compared byte for byte with
+//! `tests/golden/NAME.txt`; to accept a change, run `GOLDEN=write cargo test --test examples` and look
+//! at the difference. Lines under a heading between tildes differ from run to run: of those the
+//! invariants are checked, here and by the example itself, which ends with a status not 0 otherwise.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Those whose every line is the same in every run.
+const DETERMINISTIC: [&str; 8] =
+    ["hello", "round_robin", "gather", "semaphore", "producer_consumer", "user_input", "primitives", "echo"];
+
+/// Those with a part that differs.
+const VARYING: [&str; 4] = ["counter", "bank", "to_thread", "threads_vs_tasks"];
+
+/// `target/debug` or `target/release`, whichever this test was built into.
+fn profile_dir() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+/// The built example. `cargo test --test examples` builds no examples by itself, and would run old ones.
+fn example(name: &str) -> Command {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let profile = profile_dir();
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+        cargo.args(["build", "--quiet", "--examples", "--target-dir"]).arg(profile.parent().unwrap());
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.output().unwrap();
+        assert!(built.status.success(), "the examples do not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    });
+    Command::new(profile_dir().join("examples").join(name).with_extension(env::consts::EXE_EXTENSION))
+}
+
+/// Runs it alone: one measures the pulse of a task, another starts as many threads as it may.
+fn run(mut example: Command) -> Output {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    example.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the example ended with {}:\n{errors}", output.status);
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn on_virtual_clock(name: &str, more: &[&str]) -> String {
+    let mut example = example(name);
+    example.args(["--clock", "virtual"]).args(more);
+    text(&run(example))
+}
+
+/// The lines that are not under a heading between tildes.
+fn same_in_every_run(printed: &str) -> String {
+    let mut varies = false;
+    let mut same = String::new();
+    for line in printed.split_inclusive('\n') {
+        match line.as_bytes() {
+            [b'~', b'~', b'~', ..] => varies = true,
+            [b'-', b'-', b'-', ..] | [b'=', b'=', b'=', ..] => varies = false,
+            _ => {}
+        }
+        if !varies {
+            same += line;
+        }
+    }
+    same
+}
+
+/// The lines under the heading between tildes that begins so.
+fn section<'a>(printed: &'a str, heading: &str) -> Vec<&'a str> {
+    let mut lines = printed.lines().skip_while(|line| !line.starts_with(heading));
+    assert!(lines.next().is_some(), "no heading {heading} in:\n{printed}");
+    lines.take_while(|line| !line.starts_with("~~~") && !line.starts_with("---")).collect()
+}
+
+fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("txt");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn compare(name: &str, printed: &str) {
+    if env::var_os("GOLDEN").is_some_and(|wish| wish == "write") {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        fs::write(dir.join(name).with_extension("txt"), printed).unwrap();
+    }
+    let golden = golden(name);
+    let differs = printed.lines().zip(golden.lines()).position(|(printed, golden)| printed != golden);
+    assert!(printed == golden, "{name} differs from its golden transcript, first in line {differs:?}:\n{printed}");
+}
+
+fn tells_its_golden_transcript(name: &str) {
+    let printed = on_virtual_clock(name, &[]);
+    assert!(VARYING.contains(&name) || DETERMINISTIC.contains(&name));
+    assert_eq!(printed.contains("~~~"), VARYING.contains(&name), "{name} is in the wrong list");
+    compare(name, &same_in_every_run(&printed));
+}
+
+#[test]
+fn hello_tells_its_golden_transcript() {
+    tells_its_golden_transcript("hello");
+    assert_eq!(golden("hello"), "Hello....\nworld...\n");
+}
+
+#[test]
+fn round_robin_tells_the_seven_lines_twice() {
+    tells_its_golden_transcript("round_robin");
+    let seven = "hello~ 2\nhi~ 0\nhello~ 1\nhi~ 1\nsay hello\nhi~ 2\nsay hi\n";
+    assert_eq!(golden("round_robin").matches(seven).count(), 2);
+}
+
+#[test]
+fn gather_tells_its_golden_transcript() {
+    tells_its_golden_transcript("gather");
+    assert!(golden("gather").starts_with("async results [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]\nelapsed 0.200\n"));
+}
+
+#[test]
+fn semaphore_tells_its_golden_transcript() {
+    tells_its_golden_transcript("semaphore");
+}
+
+#[test]
+fn semaphore_lets_in_three_and_no_more_whatever_the_seed() {
+    for seed in ["2", "3", "18446744073709551615"] {
+        let printed = on_virtual_clock("semaphore", &["--seed", seed]);
+        let mut done: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("done ")).collect();
+        done.sort_unstable();
+        assert_eq!(done, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+        assert!(printed.contains("most inside at once: 3\n"));
+    }
+}
+
+#[test]
+fn producer_consumer_tells_its_golden_transcript() {
+    tells_its_golden_transcript("producer_consumer");
+    let golden = golden("producer_consumer");
+    for i in 0..5 {
+        assert_eq!(golden.matches(&format!("consume {i}\n")).count(), 4);
+    }
+}
+
+#[test]
+fn primitives_give_the_same_with_threads_and_with_tasks() {
+    tells_its_golden_transcript("primitives");
+    for name in ["Lock", "RLock", "Semaphore", "Event", "Condition", "Queue", "Barrier"] {
+        assert_eq!(golden("primitives").lines().filter(|line| line.split(' ').next() == Some(name)).count(), 1);
+    }
+}
+
+#[test]
+fn echo_serves_a_thousand_connections() {
+    tells_its_golden_transcript("echo");
+}
+
+/// What the tutorial printed, built from its program's logic by hand.
+fn one_by_one() -> String {
+    let mut lines = String::from("Testing simulation for no concurrency\n");
+    let (mut total, mut inputs) = (100, [1, 3, 4, 4, 2].into_iter());
+    while total > 0 {
+        total -= 1;
+        if total % 20 == 0 {
+            let input = inputs.next().unwrap();
+            lines += &format!("User enters the input {input}\n");
+            total -= input;
+        }
+        lines += &format!("Now the total value is {total}\n");
+    }
+    assert_eq!(total, -2);
+    lines + "Done!\nTime cost: 10.00 seconds\n"
+}
+
+fn at_once() -> String {
+    let counted: String = (0..100).rev().map(|total| format!("Now the total value is: {total}\n")).collect();
+    let entered: String = [2, 3, 4, 3, 1].map(|input| format!("User enters the input: {input}\n")).concat();
+    format!("Testing simulation for concurrency\n{counted}{entered}Done!\nTime cost: 2.00 seconds\n")
+}
+
+#[test]
+fn user_input_tells_both_of_the_tutorials_transcripts() {
+    tells_its_golden_transcript("user_input");
+    let golden = golden("user_input");
+    assert!(golden.contains(&(one_by_one() + &at_once())), "{golden}");
+    assert!(golden.contains("the total ends at -2") && golden.contains("the total ends at -13"));
+    let spelled_out = ["--inputs", "1,3,4,4,2", "--later-inputs", "2,3,4,3,1"];
+    assert_eq!(on_virtual_clock("user_input", &spelled_out), golden);
+}
+
+#[test]
+fn user_input_refuses_inputs_that_make_no_sense() {
+    for inputs in ["1,2,3", "0,1,1,1,1", "1,2,3,4,x", ""] {
+        let mut refused = example("user_input");
+        refused.args(["--inputs", inputs]);
+        let refused = run(refused);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--inputs"));
+    }
+}
+
+#[test]
+fn counter_loses_with_threads_and_with_an_await_inside_and_else_never() {
+    let printed = on_virtual_clock("counter", &[]);
+    compare("counter", &same_in_every_run(&printed));
+    let threads = section(&printed, "~~~ threads");
+    let result = |way: &str| threads.iter().find_map(|line| line.strip_prefix(way)).unwrap().trim();
+    assert_eq!(result("sleep, then add, with a Mutex"), "always 100 in 10 rounds");
+    assert_ne!(result("a sleep between read and write"), "always 100 in 10 rounds");
+    let rounds: usize =
+        threads.iter().filter_map(|line| line.split_once("# ")).map(|bar| bar.1.parse::<usize>().unwrap()).sum();
+    assert_eq!(rounds, 10, "the histogram counts every round once");
+}
+
+#[test]
+fn bank_ends_below_zero_without_a_lock_and_never_with_one() {
+    let printed = on_virtual_clock("bank", &[]);
+    compare("bank", &same_in_every_run(&printed));
+    let threads = section(&printed, "~~~ threads").join("\n");
+    let [unlocked, locked] = threads.split(", but with lock").collect::<Vec<_>>()[..] else { panic!("{threads}") };
+
+    let amounts = |text: &str, before: &str| {
+        let mut amounts: Vec<i64> =
+            text.lines().filter_map(|line| line.strip_prefix(before)).map(|n| n.parse().unwrap()).collect();
+        amounts.sort_unstable();
+        amounts
+    };
+    assert_eq!(amounts(unlocked, "Getting money..., the amount is "), [20, 50, 70, 80]);
+    assert!(unlocked.contains(", -120 remaining...") && !unlocked.contains("Error!"));
+
+    let got: i64 = amounts(locked, "Getting money..., the amount is ").iter().sum();
+    assert!([100, 90, 70].contains(&got), "{locked}");
+    assert_eq!(locked.matches("Error! You don't have enough money!").count(), 2);
+    assert!(!locked.contains(", -"), "{locked}");
+}
+
+#[test]
+fn to_thread_keeps_the_heart_beating_and_inline_stops_it() {
+    let printed = on_virtual_clock("to_thread", &[]);
+    compare("to_thread", &same_in_every_run(&printed));
+    assert_eq!(golden("to_thread"), "cpu result 21081692.75\n");
+    let lines = section(&printed, "~~~ the heartbeat");
+    assert!(lines[1].starts_with("inline:    0 beats"), "{lines:?}");
+}
+
+#[test]
+fn threads_vs_tasks_waits_a_tenth_of_a_second_with_20000_tasks() {
+    let printed = on_virtual_clock("threads_vs_tasks", &[]);
+    compare("threads_vs_tasks", &same_in_every_run(&printed));
+    assert_eq!(section(&printed, "~~~ threads").iter().filter(|line| line.contains("threads elapsed")).count(), 3);
+}
+
+#[test]
+fn the_tour_tells_all_of_them() {
+    let printed = text(&run(example("tour")));
+    let same = same_in_every_run(&printed);
+    for name in DETERMINISTIC.into_iter().chain(VARYING) {
+        assert_eq!(same.matches(&format!("\n=== {name}: ")).count(), 1, "{name} is not on the tour");
+        assert!(same.contains(&golden(name)), "on the tour, {name} tells something else");
+    }
+    assert!(same.ends_with("\n=== all 12 programs gave the results they should ===\n"));
+}
+
+#[test]
+fn every_example_has_a_test_and_takes_the_same_flags() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort_unstable();
+    let mut tested: Vec<&str> = DETERMINISTIC.into_iter().chain(VARYING).chain(["tour"]).collect();
+    tested.sort_unstable();
+    assert_eq!(names, tested);
+    for name in names {
+        let mut asked = example(&name);
+        asked.arg("--help");
+        let help = text(&run(asked));
+        assert!(help.contains("--clock") && help.contains("--seed"), "{name} --help:\n{help}");
+    }
+}

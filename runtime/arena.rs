@@ -51,8 +51,14 @@ impl<T> Arena<T> {
 
     /// Stores `value` under the next serial number: 1, 2, 3 and so on.
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        let serial = self.next_serial();
+        self.insert_as(serial, value)
+    }
+
+    /// A serial number that no value had yet, for [`insert_as`](Arena::insert_as).
+    pub(crate) fn next_serial(&mut self) -> u64 {
         self.last_serial += 1;
-        self.insert_as(self.last_serial, value)
+        self.last_serial
     }
 
     /// Stores `value` under a serial number of the caller's choice.

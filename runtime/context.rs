@@ -55,6 +55,8 @@ pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
              await the future instead, or call {what} in a thread of its own, by to_thread()"
         );
     }
+    // What was said outside, or by a root that panicked, is not said by the first task.
+    observer::take_waits();
     enter_anywhere(parts)
 }
 
@@ -93,8 +95,6 @@ struct Surroundings {
 impl Surroundings {
     /// Puts these in place and returns what was there.
     fn install(self) -> Surroundings {
-        // What a poll outside this loop said it waits for is not said by its first task.
-        observer::take_waits();
         Surroundings {
             parts: CURRENT.with(|current| current.replace(self.parts)),
             home: task_queue::set_home(self.home),

@@ -61,6 +61,9 @@ enum Stage {
     Finished(TaskResult),
 }
 
+/// The name of what `block_on` was given.
+const ROOT_NAME: &str = "main";
+
 pub(crate) type Body = Pin<Box<dyn AnyFuture>>;
 pub(crate) type TaskResult = Result<Box<dyn Any>, JoinError>;
 
@@ -121,28 +124,27 @@ impl Tasks {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let key = if self.closed.get() {
+        let (key, id) = if self.closed.get() {
             let key = self.arena.borrow_mut().insert(Task::new(Stage::Alive(None), name, site));
+            let id = self.id(key);
             quietly(|| drop(future));
-            self.settle(key, Err(JoinError::cancelled(Some(self.id(key)))));
-            key
+            self.settle(key, Err(JoinError::cancelled(Some(id))));
+            (key, id)
         } else {
             let stage = Stage::Alive(Some(Box::pin(future)));
-            let key = self.admit(Task::new(stage, name, site), None);
-            observer::tell(|| Event::Spawned { task: self.id(key), name, site, by: observer::actor() });
-            self.queue.wake(key);
-            key
+            let (key, id) = self.admit(Task::new(stage, name, site), None);
+            announce(id, name, site);
+            (key, id)
         };
-        JoinHandle { tasks: self.clone(), key, id: self.id(key), output: PhantomData }
+        JoinHandle { tasks: self.clone(), key, id, output: PhantomData }
     }
 
     /// Makes a place in line for the future that `block_on` holds.
     pub(crate) fn admit_root(&self, site: &'static Location<'static>) -> Key {
         self.roots.set(self.roots.get() + 1);
         let serial = observer::root_serial(self.roots.get());
-        let key = self.admit(Task::new(Stage::Root, Some("main"), site), Some(serial));
-        observer::tell(|| Event::Spawned { task: TaskId::of(serial), name: Some("main"), site, by: observer::actor() });
-        self.queue.wake(key);
+        let (key, id) = self.admit(Task::new(Stage::Root, None, site), Some(serial));
+        announce(id, Some(ROOT_NAME), site);
         key
     }
 
@@ -152,14 +154,12 @@ impl Tasks {
         self.arena.borrow_mut().remove(key);
     }
 
-    fn admit(&self, task: Task, serial: Option<u64>) -> Key {
+    fn admit(&self, task: Task, serial: Option<u64>) -> (Key, TaskId) {
         let mut arena = self.arena.borrow_mut();
-        let key = match serial {
-            None => arena.insert(task),
-            Some(serial) => arena.insert_as(serial, task),
-        };
-        self.queue.admit(key, arena.serial(key).unwrap_or(0));
-        key
+        let serial = serial.unwrap_or_else(|| arena.next_serial());
+        let key = arena.insert_as(serial, task);
+        self.queue.admit(key, serial);
+        (key, TaskId::of(serial))
     }
 
     pub(crate) fn id(&self, key: Key) -> TaskId {
@@ -250,7 +250,9 @@ impl Tasks {
         };
         drop(arena);
         observer::tell(|| Event::Finished { task: id, outcome });
-        quietly(|| drop(unwanted));
+        if unwanted.is_some() {
+            quietly(|| drop(unwanted));
+        }
         // The listener may be a foreign waker: its panic must not cost the loop its other tasks.
         quietly(|| listener.hear());
     }
@@ -307,7 +309,15 @@ impl Tasks {
     }
 }
 
+/// Tells that a task was made, and that it is ready.
+#[inline]
+fn announce(task: TaskId, name: Option<&str>, site: &'static Location<'static>) {
+    observer::tell(|| Event::Spawned { task, name, site, by: observer::actor() });
+    observer::tell(|| Event::Woken { task, by: observer::actor() });
+}
+
 impl Task {
+    #[inline]
     fn new(stage: Stage, name: Option<&str>, site: &'static Location<'static>) -> Task {
         let listener = Listener::Nobody;
         let name = name.map(Box::from);
@@ -317,7 +327,7 @@ impl Task {
     fn info(&self, serial: u64, running: bool) -> TaskInfo {
         TaskInfo {
             id: TaskId::of(serial),
-            name: self.name.clone(),
+            name: if matches!(self.stage, Stage::Root) { Some(ROOT_NAME.into()) } else { self.name.clone() },
             site: self.site,
             polls: self.polls,
             waits_for: if running { None } else { Some(self.waits) },
@@ -470,30 +480,28 @@ impl<T: 'static> Future for JoinHandle<T> {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(result) = self.try_join() {
-            return Poll::Ready(result);
-        }
-        // A foreign waker's clone is foreign code: it may even end the task.
+        // Cloned before the look, for a foreign waker's clone is foreign code: it may even end the task.
         let mut listener = Listener::Waker(cx.waker().clone());
-        let refusal = match self.tasks.arena.borrow_mut().get_mut(self.key) {
-            None => Some("this JoinHandle has given its result already: await it only once"),
+        let mut arena = self.tasks.arena.borrow_mut();
+        let refusal = match arena.get_mut(self.key) {
+            Some(Task { stage: Stage::Finished(_), .. }) => {
+                drop(arena);
+                return Poll::Ready(self.try_join().expect("a finished task has its result"));
+            }
             Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
-                Some("a task awaits its own JoinHandle, which would never end: await it from another task")
+                "a task awaits its own JoinHandle, which would never end: await it from another task"
             }
             Some(task) => {
                 mem::swap(&mut task.listener, &mut listener);
-                None
+                drop(arena);
+                observer::waiting_for(Waits::Task, Some(Location::caller()));
+                return Poll::Pending;
             }
+            None => "this JoinHandle has given its result already: await it only once",
         };
         // Only now, with the borrow let go: the panic hook, too, is other people's code.
-        if let Some(refusal) = refusal {
-            panic!("{refusal}");
-        }
-        if self.is_finished() {
-            cx.waker().wake_by_ref();
-        }
-        observer::waiting_for(Waits::Task, Some(Location::caller()));
-        Poll::Pending
+        drop(arena);
+        panic!("{refusal}");
     }
 }
 

@@ -69,14 +69,15 @@ impl TaskQueue {
         self.address
     }
 
-    /// A task begins its life in a slot, not yet queued.
+    /// A task begins its life in a slot, and at the end of the line.
     pub(crate) fn admit(&self, key: Key, serial: u64) {
         let mut ready = self.ready.borrow_mut();
         let index = key.index as usize;
         if ready.marks.len() <= index {
             ready.marks.resize(index + 1, NOBODY);
         }
-        ready.marks[index] = serial << 1;
+        ready.marks[index] = serial << 1 | QUEUED;
+        ready.line.push_back(key);
     }
 
     /// A task's life is over: later wakes of it do nothing.

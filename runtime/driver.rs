@@ -48,7 +48,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// A driver, and the waker that ends its wait from any thread.
-    pub(crate) fn new(clock: Clock, threads: usize) -> io::Result<(Driver, Waker)> {
+    pub(crate) fn new(clock: Clock, threads: Option<usize>) -> io::Result<(Driver, Waker)> {
         let (reactor, unpark) = Reactor::new()?;
         let driver = Driver {
             reactor: Rc::new(reactor),
@@ -236,7 +236,7 @@ mod tests {
 
     /// A driver in virtual time that a thread owes an answer, and the unpark by which the answer comes.
     fn with_a_thread_at_work() -> (Driver, Waker) {
-        let (driver, unpark) = Driver::new(Clock::virtual_time(), 1).expect("the system has descriptors");
+        let (driver, unpark) = Driver::new(Clock::virtual_time(), Some(1)).expect("the system has descriptors");
         driver.count_jobs(1);
         (driver, unpark)
     }

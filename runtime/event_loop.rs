@@ -20,7 +20,6 @@ use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::thread;
 
 use crate::arena::Key;
 use crate::clock::Clock;
@@ -250,11 +249,7 @@ impl Builder {
     ///
     /// If the system has no descriptors left, or 4,096 loops are alive in this process.
     pub fn build(self) -> io::Result<EventLoop> {
-        let threads = self.threads.unwrap_or_else(|| {
-            let processors = thread::available_parallelism().map_or(1, |n| n.get());
-            (processors + 4).min(32)
-        });
-        let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), threads)?;
+        let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), self.threads)?;
         let tasks = Rc::new(Tasks::new(Rc::new(TaskQueue::open(unpark)?)));
         let scheduler = Scheduler::new(tasks, self.order);
         let parts = Parts { scheduler, driver: Rc::new(driver), observer: self.observer };

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) struct Pool {
 }
 
 struct Shared {
-    limit: usize,
+    limit: Option<usize>,
     state: Mutex<State>,
     work: Condvar,
 }
@@ -43,9 +43,10 @@ struct State {
 }
 
 impl Pool {
-    /// No thread is started yet.
-    pub(crate) fn new(limit: usize) -> Pool {
-        let shared = Shared { limit: limit.max(1), state: Mutex::default(), work: Condvar::new() };
+    /// At most `limit` threads, of which none is started yet. `None` is four more than there are
+    /// processors, and 32 at most: asyncio's figure.
+    pub(crate) fn new(limit: Option<usize>) -> Pool {
+        let shared = Shared { limit, state: Mutex::default(), work: Condvar::new() };
         Pool { shared: Arc::new(shared) }
     }
 
@@ -66,7 +67,7 @@ impl Pool {
             self.shared.work.notify_one();
             return Ok(());
         }
-        if state.threads == self.shared.limit {
+        if state.threads >= self.shared.limit() {
             return Ok(());
         }
         state.threads += 1;
@@ -113,6 +114,13 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No user code runs under this lock, so it is never left half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limit(&self) -> usize {
+        // Asked for at the first job and not before: it takes longer than all else a loop is made of.
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        let processors = || *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, |n| n.get()));
+        self.limit.map_or_else(|| (processors() + 4).min(32), |limit| limit.max(1))
     }
 
     /// The life of one thread.

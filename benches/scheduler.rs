@@ -35,7 +35,7 @@ const YIELDS: u64 = 100;
 const RALLIES: u64 = 1_000;
 const WAITERS: u64 = 10_000;
 
-ask_both!(
+ask_all!(
     spawn_and_join,
     spawn_100000,
     yield_alone,

@@ -1,8 +1,9 @@
-//! What the benches share: the two runtimes behind one trait, and how a figure is taken.
+//! What the benches share: the runtimes behind one trait, and how a figure is taken.
 //!
 //! ```text
-//!   workload<P: Peer>  --compiled twice-->  roundel:  EventLoop
-//!                                           tokio:    LocalRuntime, its current-thread scheduler
+//!   workload<P: Peer>  --compiled for-->  roundel:     EventLoop
+//!                                         tokio:       LocalRuntime, its current-thread scheduler
+//!                                         tokio_main:  the same, as #[tokio::main] uses it
 //! ```
 //!
 //! A workload is written once and compiled for each runtime, so that both do the same. It runs in a
@@ -11,8 +12,11 @@
 //! is as quick as `spawn` on a current-thread `Runtime`. It is built with no more drivers than the
 //! bench needs, which makes it quicker still; roundel always has its timers and its sockets.
 //!
-//! Each bench ends with a table of the quickest samples and their ratio. Run it pinned to one core,
-//! `taskset -c 1 cargo bench --bench scheduler`, or the ratios wander.
+//! Beside that stands tokio as `#[tokio::main(flavor = "current_thread")]` sets it up: all drivers, and
+//! the workload in the root future. It is what a program gets that does not ask for more.
+//!
+//! Each bench ends with a table of the quickest samples and roundel's share of tokio's time. Run it
+//! pinned to one core, `taskset -c 1 cargo bench --bench scheduler`, or the ratios wander.
 
 // Each bench is a crate of its own and uses a part of this.
 #![allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -38,6 +42,9 @@ pub trait Peer: Sized + 'static {
 
     fn new(drivers: Drivers) -> Self;
     fn block_on<F: Future>(&self, future: F) -> F::Output;
+
+    /// Runs a workload, in a task or as the root future.
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output;
 
     // The rest is called inside `block_on`.
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> Self::Handle<F::Output>;
@@ -68,6 +75,10 @@ impl Peer for Roundel {
         self.0.block_on(future)
     }
 
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
+        self.block_on(async { Self::spawn(workload).await.expect("no workload panics") })
+    }
+
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> roundel::JoinHandle<F::Output> {
         roundel::spawn(future)
     }
@@ -81,26 +92,40 @@ impl Peer for Roundel {
     }
 }
 
-pub struct Tokio(tokio::runtime::LocalRuntime);
+/// tokio at its best.
+pub type Tokio = TokioIn<false>;
+/// tokio as most programs have it.
+pub type TokioMain = TokioIn<true>;
 
-impl Peer for Tokio {
-    const NAME: &'static str = "tokio";
+/// tokio's current-thread scheduler, with the workload in a task or in `main`.
+pub struct TokioIn<const MAIN: bool>(tokio::runtime::LocalRuntime);
+
+impl<const MAIN: bool> Peer for TokioIn<MAIN> {
+    const NAME: &'static str = if MAIN { "tokio_main" } else { "tokio" };
     type Error = tokio::task::JoinError;
     type Handle<T: 'static> = tokio::task::JoinHandle<T>;
 
-    fn new(drivers: Drivers) -> Tokio {
+    fn new(drivers: Drivers) -> Self {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let builder = match drivers {
+            _ if MAIN => builder.enable_all(),
             Drivers::None => &mut builder,
             Drivers::Time => builder.enable_time(),
             Drivers::TimeAndSockets => builder.enable_all(),
         };
         let options = tokio::runtime::LocalOptions::default();
-        Tokio(builder.build_local(options).expect("the system has descriptors left"))
+        TokioIn(builder.build_local(options).expect("the system has descriptors left"))
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.block_on(future)
+    }
+
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
+        match MAIN {
+            true => self.block_on(workload),
+            false => self.block_on(async { Self::spawn(workload).await.expect("no workload panics") }),
+        }
     }
 
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> tokio::task::JoinHandle<F::Output> {
@@ -116,15 +141,16 @@ impl Peer for Tokio {
     }
 }
 
-/// The `main` of a bench: asks each question of roundel, then of tokio.
+/// The `main` of a bench: asks each question of every runtime in turn.
 #[macro_export]
-macro_rules! ask_both {
+macro_rules! ask_all {
     ($($question:ident),* $(,)?) => {
         fn main() {
             let mut bench = $crate::support::Bench::new();
             $(
                 $question::<$crate::support::Roundel>(&mut bench);
                 $question::<$crate::support::Tokio>(&mut bench);
+                $question::<$crate::support::TokioMain>(&mut bench);
             )*
             bench.finish();
         }
@@ -159,12 +185,7 @@ impl Bench {
         workload: impl AsyncFn(u64) -> Duration + Copy + 'static,
     ) {
         let peer = P::new(drivers);
-        self.ask_outside::<P>(question, operations, |batches| {
-            peer.block_on(async move {
-                let task = P::spawn(async move { workload(batches).await });
-                task.await.expect("no workload panics")
-            })
-        });
+        self.ask_outside::<P>(question, operations, |batches| peer.run(async move { workload(batches).await }));
     }
 
     /// A question about what happens outside of the loop.
@@ -189,15 +210,21 @@ impl Bench {
         self.best.push(best);
     }
 
-    /// Prints the ratios, unless this was only a test that the bench runs.
+    /// Prints the table, unless this was only a test that the bench runs.
     pub fn finish(self) {
         if !env::args().any(|arg| arg == "--bench") || env::args().any(|arg| arg == "--test") {
             return;
         }
-        println!("{:24} {:>12} {:>12} {:>10}", "ns, quickest sample", "roundel", "tokio", "of tokio");
-        for pair in self.best.chunks_exact(2).filter(|pair| pair[0].nanos.is_finite()) {
-            let (roundel, tokio) = (pair[0].nanos, pair[1].nanos);
-            println!("{:24} {roundel:12.1} {tokio:12.1} {:10.2}", pair[0].question, roundel / tokio);
+        println!(
+            "{:24} {:>10} {:>10} {:>10}   share of tokio",
+            "ns, quickest sample", "roundel", "tokio", "tokio_main"
+        );
+        for row in self.best.chunks_exact(3) {
+            let [roundel, tokio, tokio_main] = [0, 1, 2].map(|peer| row[peer].nanos);
+            if roundel.is_finite() {
+                let (best, main) = (roundel / tokio, roundel / tokio_main);
+                println!("{:24} {roundel:10.1} {tokio:10.1} {tokio_main:10.1}   {best:.2}, {main:.2}", row[0].question);
+            }
         }
     }
 }

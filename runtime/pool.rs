@@ -88,8 +88,12 @@ impl Pool {
         let mut state = self.shared.lock();
         state.closed = true;
         let unrun = std::mem::take(&mut state.jobs);
+        let idle = state.idle;
         drop(state);
-        self.shared.work.notify_all();
+        // To notify nobody takes a system call as well.
+        if idle > 0 {
+            self.shared.work.notify_all();
+        }
         drop(unrun);
     }
 

@@ -37,6 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -591,26 +592,22 @@ fn finished_children_are_forgotten() {
 
 #[test]
 fn children_add_children_and_the_group_waits_for_all() {
-    let trace = Trace::default();
-    virtual_loop().block_on(async {
-        let group = TaskGroup::<u32, Error>::new();
-        fn family(group: GroupHandle<u32, Error>, depth: u32) -> impl Future<Output = Result<u32, Error>> {
-            async move {
-                sleep(ms(1)).await;
-                if depth < 3 {
-                    for _ in 0..2 {
-                        let child = Box::pin(family(group.clone(), depth + 1));
-                        group.spawn(child as std::pin::Pin<Box<dyn Future<Output = _>>>).unwrap();
-                    }
-                }
-                Ok(depth)
+    async fn family(group: GroupHandle<u32, Error>, depth: u32) -> Result<u32, Error> {
+        sleep(ms(1)).await;
+        if depth < 3 {
+            for _ in 0..2 {
+                let child: Pin<Box<dyn Future<Output = _>>> = Box::pin(family(group.clone(), depth + 1));
+                group.spawn(child).unwrap();
             }
         }
+        Ok(depth)
+    }
+    virtual_loop().block_on(async {
+        let group = TaskGroup::new();
         let begun = Instant::now();
         group.spawn(family(group.handle(), 0)).unwrap();
         assert_eq!(group.join().await.unwrap(), [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
         assert_eq!(begun.elapsed(), ms(4));
-        assert_eq!(trace.take(), Vec::<String>::new());
     });
 }
 
@@ -618,7 +615,7 @@ fn children_add_children_and_the_group_waits_for_all() {
 fn children_that_multiply_for_ever_end_when_one_fails() {
     // G5, G8
     virtual_loop().block_on(async {
-        fn multiply(group: GroupHandle<(), Error>) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>>>> {
+        fn multiply(group: GroupHandle<(), Error>) -> Pin<Box<dyn Future<Output = Result<(), Error>>>> {
             Box::pin(async move {
                 loop {
                     sleep(ms(1)).await;

@@ -445,3 +445,87 @@ impl Numbers {
         NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).used.push_back(number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Unparks(AtomicUsize);
+
+    impl Wake for Unparks {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn queue() -> (TaskQueue, Arc<Unparks>) {
+        let unparks = Arc::new(Unparks::default());
+        (TaskQueue::open(unparks.clone().into()).expect("few loops are alive"), unparks)
+    }
+
+    #[test]
+    fn a_sleeping_loop_is_unparked_once_however_many_wakes_come() {
+        // K45
+        let (queue, unparks) = queue();
+        let keys = [0, 1, 2].map(|index| Key::new(index, 1));
+        keys.map(|key| queue.admit(key, 1));
+        let wake_all = || keys.map(|key| wake(queue.address().number(), key));
+        wake_all();
+        assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");
+        assert!(!queue.settle(), "there is mail: no sleep");
+        queue.collect();
+        assert_eq!(queue.len(), 3);
+        keys.map(|_| queue.pop());
+        assert!(queue.settle());
+        wake_all();
+        wake_all();
+        assert_eq!(unparks.0.load(Ordering::SeqCst), 1);
+        queue.rise();
+        queue.collect();
+        assert_eq!(queue.len(), 3, "each is queued once");
+    }
+
+    #[test]
+    fn the_inbox_takes_no_more_room_than_there_are_tasks() {
+        // K53
+        let (queue, _unparks) = queue();
+        queue.admit(Key::new(0, 1), 1);
+        for _ in 0..100_000 {
+            wake(queue.address().number(), Key::new(0, 1));
+        }
+        let inbox = queue.address().inbox();
+        assert!(inbox.as_ref().is_some_and(|inbox| inbox.mail.wakes.capacity() <= 4 * MANY_WAKES));
+    }
+
+    #[test]
+    fn tasks_that_are_over_are_not_counted_and_take_no_room() {
+        let (queue, _unparks) = queue();
+        for serial in 1..=10_000 {
+            let key = Key::new(serial as usize % 7, serial);
+            queue.admit(key, serial);
+            queue.wake(key);
+            queue.dismiss(key);
+            queue.dismiss(key);
+            assert!(queue.is_empty());
+        }
+        assert!(queue.ready.borrow().line.len() <= FEW + 1);
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn a_life_that_comes_again_wakes_its_later_tenant_once_for_nothing() {
+        // K47: 2^26 tenants later, the one collision that every future must allow.
+        let (queue, _unparks) = queue();
+        let old = Key::new(3, 5);
+        queue.admit(old, 5 + LIFE_MASK);
+        queue.wake(old);
+        assert!(queue.is_empty(), "one life short of it");
+        queue.admit(old, 5 + LIFE_MASK + 1);
+        queue.wake(old);
+        assert_eq!(queue.pop(), Some(Key::new(3, 5 + LIFE_MASK + 1)));
+    }
+}

@@ -473,6 +473,7 @@ mod tests {
         let (queue, unparks) = queue();
         let keys = [0, 1, 2].map(|index| Key::new(index, 1));
         keys.map(|key| queue.admit(key, 1));
+        keys.map(|_| queue.pop());
         let wake_all = || keys.map(|key| wake(queue.address().number(), key));
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");
@@ -522,9 +523,11 @@ mod tests {
         let (queue, _unparks) = queue();
         let old = Key::new(3, 5);
         queue.admit(old, 5 + LIFE_MASK);
+        queue.pop();
         queue.wake(old);
         assert!(queue.is_empty(), "one life short of it");
         queue.admit(old, 5 + LIFE_MASK + 1);
+        queue.pop();
         queue.wake(old);
         assert_eq!(queue.pop(), Some(Key::new(3, 5 + LIFE_MASK + 1)));
     }

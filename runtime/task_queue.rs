@@ -522,13 +522,18 @@ mod tests {
         // K47: 2^26 tenants later, the one collision that every future must allow.
         let (queue, _unparks) = queue();
         let old = Key::new(3, 5);
-        queue.admit(old, 5 + LIFE_MASK);
-        queue.pop();
+        let tenant = |serial| {
+            let key = Key::new(3, serial);
+            queue.admit(key, serial);
+            queue.pop();
+            key
+        };
+        let other = tenant(5 + LIFE_MASK);
         queue.wake(old);
         assert!(queue.is_empty(), "one life short of it");
-        queue.admit(old, 5 + LIFE_MASK + 1);
-        queue.pop();
+        queue.dismiss(other);
+        let later = tenant(5 + LIFE_MASK + 1);
         queue.wake(old);
-        assert_eq!(queue.pop(), Some(Key::new(3, 5 + LIFE_MASK + 1)));
+        assert_eq!(queue.pop(), Some(later));
     }
 }

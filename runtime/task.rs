@@ -324,6 +324,12 @@ impl Task {
         Task { stage, listener, site, name, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
     }
 
+    #[inline]
+    fn into_result<T: 'static>(self) -> Option<Result<T, JoinError>> {
+        let Stage::Finished(result) = self.stage else { return None };
+        Some(result.map(|output| *output.downcast().expect("a task's output has the type of its handle")))
+    }
+
     fn info(&self, serial: u64, running: bool) -> TaskInfo {
         TaskInfo {
             id: TaskId::of(serial),
@@ -464,14 +470,12 @@ impl<T: 'static> JoinHandle<T> {
     /// The result, if it is there.
     pub(crate) fn try_join(&mut self) -> Option<Result<T, JoinError>> {
         let mut arena = self.tasks.arena.borrow_mut();
-        let task = arena.get(self.key)?;
-        if !matches!(task.stage, Stage::Finished(_)) {
+        if !matches!(arena.get(self.key)?.stage, Stage::Finished(_)) {
             return None;
         }
         let task = arena.remove(self.key)?;
         drop(arena);
-        let Stage::Finished(result) = task.stage else { return None };
-        Some(result.map(|output| *output.downcast().expect("a task's output has the type of its handle")))
+        task.into_result()
     }
 }
 
@@ -485,8 +489,9 @@ impl<T: 'static> Future for JoinHandle<T> {
         let mut arena = self.tasks.arena.borrow_mut();
         let refusal = match arena.get_mut(self.key) {
             Some(Task { stage: Stage::Finished(_), .. }) => {
+                let task = arena.remove(self.key);
                 drop(arena);
-                return Poll::Ready(self.try_join().expect("a finished task has its result"));
+                return Poll::Ready(task.and_then(Task::into_result).expect("a finished task has its result"));
             }
             Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
                 "a task awaits its own JoinHandle, which would never end: await it from another task"

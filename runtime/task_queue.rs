@@ -521,11 +521,12 @@ mod tests {
         // K47: 2^26 tenants later, the one collision that every future must allow.
         let (queue, _unparks) = queue();
         let old = Key::new(3, 5);
-        queue.admit(old, 5 + LIFE_MASK);
-        queue.wake(old);
-        assert!(queue.is_empty(), "one life short of it");
-        queue.admit(old, 5 + LIFE_MASK + 1);
-        queue.wake(old);
-        assert_eq!(queue.pop(), Some(Key::new(3, 5 + LIFE_MASK + 1)));
+        for (serial, woken) in [(5 + LIFE_MASK, false), (5 + LIFE_MASK + 1, true)] {
+            let tenant = Key::new(3, serial);
+            queue.admit(tenant, serial);
+            assert_eq!(queue.pop(), Some(tenant), "its first turn");
+            queue.wake(old);
+            assert_eq!(queue.pop(), woken.then_some(tenant));
+        }
     }
 }

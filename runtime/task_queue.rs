@@ -472,14 +472,14 @@ mod tests {
         // K45
         let (queue, unparks) = queue();
         let keys = [0, 1, 2].map(|index| Key::new(index, 1));
-        keys.map(|key| queue.admit(key, 1));
+        keys.iter().for_each(|&key| queue.admit(key, 1));
         let wake_all = || keys.map(|key| wake(queue.address().number(), key));
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");
         assert!(!queue.settle(), "there is mail: no sleep");
         queue.collect();
         assert_eq!(queue.len(), 3);
-        keys.map(|_| queue.pop());
+        while queue.pop().is_some() {}
         assert!(queue.settle());
         wake_all();
         wake_all();

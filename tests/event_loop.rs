@@ -191,7 +191,7 @@ fn foreign_wakers_that_panic_do_not_keep_the_loop_from_closing() {
     });
     event_loop.turn();
     let mut first = Box::pin(first);
-    let mut timer = Box::pin(event_loop.block_on(async { sleep(millis(5)) }));
+    let mut timer = Box::pin(event_loop.block_on(poll_fn(|_| Poll::Ready(sleep(millis(5))))));
     let (result, _) = panics_during(|| {
         let grenade = held(&std::sync::Arc::new(Grenade).into());
         let mut cx = std::task::Context::from_waker(&grenade);

@@ -25,10 +25,11 @@ use crate::arena::Key;
 use crate::clock::Clock;
 use crate::context::{self, Parts};
 use crate::driver::Driver;
+use crate::join_handle::JoinHandle;
 use crate::observer::Observer;
 use crate::order::Order;
 use crate::scheduler::{PollRoot, Round, Scheduler};
-use crate::task::{JoinHandle, TaskInfo, Tasks, quietly};
+use crate::task::{TaskInfo, Tasks, quietly};
 use crate::task_queue::TaskQueue;
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs

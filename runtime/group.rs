@@ -30,8 +30,9 @@ use std::task::{Context, Poll, ready};
 use slab::Slab;
 
 use crate::context;
+use crate::join_handle::{CancelHandle, JoinHandle};
 use crate::observer;
-use crate::task::{Arrivals, CancelHandle, JoinHandle, quietly};
+use crate::task::{Arrivals, quietly};
 
 /// Tasks that belong together: whoever holds the group waits for all, and the first to fail ends all.
 ///

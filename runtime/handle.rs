@@ -23,8 +23,9 @@ use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 use crate::answer::{Answer, Asker, answer};
 use crate::context;
 use crate::event_loop::EventLoop;
+use crate::join_error::JoinError;
+use crate::join_handle::CancelHandle;
 use crate::spawn::spawn;
-use crate::task::{CancelHandle, JoinError};
 use crate::task_queue::{Address, Errand};
 
 /// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.

@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 use crate::answer::{Asker, answer};
 use crate::context;
 use crate::driver::Driver;
+use crate::join_error::JoinError;
 use crate::observer::{self, Waits};
-use crate::task::JoinError;
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
 ///

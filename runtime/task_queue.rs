@@ -473,6 +473,7 @@ mod tests {
         let (queue, unparks) = queue();
         let keys = [0, 1, 2].map(|index| Key::new(index, 1));
         keys.iter().for_each(|&key| queue.admit(key, 1));
+        while queue.pop().is_some() {}
         let wake_all = || keys.map(|key| wake(queue.address().number(), key));
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");

@@ -144,6 +144,7 @@ pub(crate) fn alone(name: &str) -> bool {
 }
 
 /// Whether a type may cross, or be shared between, threads: `crosses_threads!(Rc<u8>)` is false.
+#[allow(unused_macros, reason = "each test file uses some of it")]
 macro_rules! crosses_threads {
     ($type:ty) => {{
         struct Probe<T>(std::marker::PhantomData<T>);

@@ -209,8 +209,10 @@ impl<T> RemoteHandle<T> {
 impl<T> Future for RemoteHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.asker.poll(cx).map(|result| result.expect("a RemoteHandle gives its result once: await it only once"))
+        let Poll::Ready(result) = self.asker.poll(cx) else { return Poll::Pending };
+        Poll::Ready(result.expect("a RemoteHandle gives its result once: await it only once"))
     }
 }
 

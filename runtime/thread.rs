@@ -106,6 +106,7 @@ impl<T> Unpin for ThreadHandle<T> {}
 impl<T> Future for ThreadHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match self.refused.take() {
             Some(error) => Some(Err(JoinError::refused(error))),

@@ -7,7 +7,7 @@
 //! | 10 run() refuses inside a running loop | a_nested_block_on_is_refused_and_the_outer_loop_goes_on |
 //! | 10 run() cancels what is left before returning | block_on_drops_what_is_left_before_it_returns |
 //! | 10 run() panics in those drops are reported, not lost | a_panic_in_one_destructor_does_not_lose_the_others |
-//! | 10 run() can be called again | five_thousand_loops_leave_no_descriptor_and_no_thread_behind |
+//! | 10 run() can be called again | ten_thousand_loops_leave_no_descriptor_and_no_thread_behind |
 //! | 10 run() fresh clock and registry | each_loop_has_a_clock_and_tasks_of_its_own |
 //! | 10 loop: call_soon from a wrong thread | n/a: the types are not `Send` (ground_rules: only_wakers_and_handles_cross_threads) |
 //! | 10 loop: cancelled timers are purged | memory: a_million_timeouts_leave_the_heap_where_it_was |
@@ -434,9 +434,9 @@ fn entries(folder: &str) -> usize {
 }
 
 #[test]
-fn five_thousand_loops_leave_no_descriptor_and_no_thread_behind() {
+fn ten_thousand_loops_leave_no_descriptor_and_no_thread_behind() {
     // K26, and the loop numbers come round.
-    if !alone("five_thousand_loops_leave_no_descriptor_and_no_thread_behind") {
+    if !alone("ten_thousand_loops_leave_no_descriptor_and_no_thread_behind") {
         return;
     }
     if !fs::exists("/proc/self/fd").unwrap() {
@@ -451,7 +451,7 @@ fn five_thousand_loops_leave_no_descriptor_and_no_thread_behind() {
     };
     life();
     let before = (entries("/proc/self/fd"), entries("/proc/self/task"));
-    for _ in 0..5000 {
+    for _ in 0..10_000 {
         life();
     }
     assert_eq!((entries("/proc/self/fd"), entries("/proc/self/task")), before);

@@ -14,7 +14,7 @@
 //! | a schedule that cannot be | seams: a_schedule_that_names_a_task_that_is_not_ready_is_refused |
 //! | `Queue::task_done` too many | n/a here: sync_queue.rs |
 //! | B6 timers in a pool's thread | what_needs_a_loop_says_so_in_a_closure_of_the_pool_too |
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::async_yields_async, missing_docs)]
 
 mod support;
 

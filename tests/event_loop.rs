@@ -17,7 +17,7 @@
 //! | 10 loop: stop finishes the round | what_is_left_goes_on_in_the_next_block_on (nothing is lost by leaving a round early) |
 //! | 10 loop: accept retry, closed watcher | n/a here: tested with `net` |
 //! | 10 to_thread | n/a here: tests/threads.rs |
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::async_yields_async, missing_docs)]
 
 mod support;
 

@@ -28,8 +28,9 @@ use crate::driver::Driver;
 use crate::join_handle::JoinHandle;
 use crate::observer::Observer;
 use crate::order::Order;
+use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Round, Scheduler};
-use crate::task::{TaskInfo, Tasks, quietly};
+use crate::task::{TaskInfo, Tasks};
 use crate::task_queue::TaskQueue;
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs

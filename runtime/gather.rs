@@ -26,7 +26,8 @@ use std::task::{Context, Poll, ready};
 use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
-use crate::task::{Arrivals, quietly};
+use crate::quietly::quietly;
+use crate::task::Arrivals;
 
 /// Runs every future as a task of its own, and gives all their outputs, in the order of the futures.
 ///

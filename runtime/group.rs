@@ -32,7 +32,8 @@ use slab::Slab;
 use crate::context;
 use crate::join_handle::{CancelHandle, JoinHandle};
 use crate::observer;
-use crate::task::{Arrivals, quietly};
+use crate::quietly::quietly;
+use crate::task::Arrivals;
 
 /// Tasks that belong together: whoever holds the group waits for all, and the first to fail ends all.
 ///

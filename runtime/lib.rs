@@ -42,7 +42,7 @@
 //! 3  join_handle  task  answer                             a boxed future and its handle
 //! 2  waker                                                 a number that wakes
 //! 1  task_queue  order  reactor  timer_wheel  pool  wait_list  join_error
-//! 0  arena  wakers  observer  clock                        pure data
+//! 0  arena  wakers  observer  clock  quietly               pure data
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
 
@@ -63,6 +63,7 @@ pub mod net;
 mod observer;
 mod order;
 mod pool;
+mod quietly;
 mod reactor;
 mod scheduler;
 mod spawn;

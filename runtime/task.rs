@@ -25,6 +25,7 @@ use std::task::{Context, Poll, Waker};
 use crate::arena::{Arena, Key};
 use crate::join_error::JoinError;
 use crate::observer::{self, Event, Outcome, TaskId, Waits};
+use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
 use crate::waker;
 
@@ -422,14 +423,6 @@ impl Listener {
 /// Drops a future; the payload if that panics.
 fn dropped(body: Body) -> Result<(), Box<dyn Any + Send>> {
     panic::catch_unwind(AssertUnwindSafe(|| drop(body)))
-}
-
-/// Runs destructors whose panics nobody is there to hear (the panic hook has printed them).
-pub(crate) fn quietly(drop: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(drop)) {
-        // The payload's own destructor may panic too; then it is leaked rather than fatal.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| mem::drop(payload))).map_err(mem::forget);
-    }
 }
 
 /// What [`all_tasks`](crate::all_tasks) and [`current_task`](crate::current_task) know of a task.

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
-    &["arena", "wakers", "observer", "clock"],
+    &["arena", "wakers", "observer", "clock", "quietly"],
     &["task_queue", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
     &["waker"],
     &["task", "join_handle", "answer"],

@@ -219,7 +219,9 @@ impl Driver {
             waiting.wake_all();
         });
         quietly(|| self.reactor.close());
-        quietly(|| self.pool.close());
+        for unrun in self.pool.close() {
+            quietly(|| drop(unrun));
+        }
     }
 }
 

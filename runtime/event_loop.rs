@@ -175,8 +175,11 @@ impl Drop for EventLoop {
         let _inside = context::enter_anywhere(&self.parts);
         self.tasks().close();
         self.parts.driver.close();
-        // What other threads left and nobody took: their futures, dropped unbegun.
-        quietly(|| self.tasks().queue().close());
+        // What other threads left and nobody took: their futures, dropped unbegun. Each by itself: of two
+        // destructors that panic in one sweep, the second would abort the process.
+        for unheard in self.tasks().queue().close() {
+            quietly(|| drop(unheard));
+        }
     }
 }
 

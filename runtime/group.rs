@@ -419,8 +419,10 @@ impl<T, E> Members<T, E> {
                 other => quietly(|| drop(other)),
             }
         }
-        let done = self.done.take();
-        quietly(|| drop(done));
+        // One by one: of two destructors that panic in one sweep, the second would abort the process.
+        for output in self.done.take() {
+            quietly(|| drop(output));
+        }
         panic::resume_unwind(first.expect("there was one a moment ago"));
     }
 }

@@ -198,19 +198,18 @@ impl TaskQueue {
 
 impl TaskQueue {
     /// The loop's end: whatever other threads leave from now on, they get back.
-    pub(crate) fn close(&self) {
+    /// What they left and nobody took is given to the caller, to be dropped with no lock held.
+    pub(crate) fn close(&self) -> Vec<Errand> {
         let inbox = self.address.inbox().take_if(|inbox| inbox.serial == self.address.serial);
-        if inbox.is_some() {
-            Numbers::give_back(self.address.number);
-        }
-        // Undelivered errands are other threads' futures: they are dropped with no lock held.
-        drop(inbox);
+        let Some(inbox) = inbox else { return Vec::new() };
+        Numbers::give_back(self.address.number);
+        inbox.mail.errands
     }
 }
 
 impl Drop for TaskQueue {
     fn drop(&mut self) {
-        self.close();
+        drop(self.close());
     }
 }
 

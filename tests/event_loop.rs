@@ -206,6 +206,49 @@ fn foreign_wakers_that_panic_do_not_keep_the_loop_from_closing() {
 }
 
 #[test]
+fn what_other_threads_left_unheard_is_dropped_whatever_its_destructors_do() {
+    // K7, B3: errands and closures that never began go with the loop, one after another.
+    let dropped = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let grenade = || {
+        let dropped = dropped.clone();
+        OnDrop(move || {
+            dropped.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            panic!("unheard");
+        })
+    };
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    let handle = event_loop.handle();
+    let unheard: Vec<_> = (0..3)
+        .map(|_| {
+            let grenade = grenade();
+            handle.spawn(async move { drop(grenade) })
+        })
+        .collect();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let closures = event_loop.block_on(async {
+        // The only thread is busy, so the others wait; the errands were heard by now, and are tasks.
+        let busy = roundel::to_thread(move || released.recv().is_err());
+        let waiting = (0..3).map(|_| {
+            let grenade = grenade();
+            roundel::to_thread(move || drop(grenade))
+        });
+        (busy, waiting.collect::<Vec<_>>())
+    });
+    let late: Vec<_> = (0..3)
+        .map(|_| {
+            let grenade = grenade();
+            handle.spawn(async move { drop(grenade) })
+        })
+        .collect();
+    let (result, panics) = panics_during(|| drop(event_loop));
+    drop(release);
+    assert!(result.is_ok(), "the loop's drop returns");
+    assert_eq!(dropped.load(std::sync::atomic::Ordering::SeqCst), 9);
+    assert_eq!(panics.len(), 9);
+    drop((unheard, closures, late));
+}
+
+#[test]
 fn each_loop_has_a_clock_and_tasks_of_its_own() {
     for _ in 0..2 {
         let start = Clock::virtual_time().now();

@@ -154,7 +154,7 @@ impl Driver {
             // An empty wheel is not advanced; so it is now, to put the timer on the level it belongs.
             wheel.advance(tick_before(self.now.get()), &mut Wakers::new());
         }
-        let tick = deadline.0.div_ceil(TICK);
+        let tick = tick_after(deadline);
         if self.clock.is_virtual() && wheel.next_deadline().is_none_or(|next| tick < next) {
             // The world is given the whole of the new wait: what it took before is not counted against it.
             self.waited.set(Duration::ZERO);
@@ -165,6 +165,11 @@ impl Driver {
     /// Forgets a timer; gives its waker back, or `None` if it has fired.
     pub(crate) fn cancel(&self, timer: Key) -> Option<Waker> {
         self.wheel.borrow_mut().cancel(timer)
+    }
+
+    /// Whether the timers of `deadline` have all fired.
+    pub(crate) fn has_fired(&self, deadline: Instant) -> bool {
+        self.wheel.borrow().has_passed(tick_after(deadline))
     }
 
     /// Has a timer wake `waker` instead. False if it has fired.
@@ -228,6 +233,11 @@ impl Driver {
 /// The last tick that has begun.
 fn tick_before(now: Instant) -> u64 {
     now.0 / TICK
+}
+
+/// The first tick at or after a deadline.
+fn tick_after(deadline: Instant) -> u64 {
+    deadline.0.div_ceil(TICK)
 }
 
 #[cfg(test)]

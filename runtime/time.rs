@@ -119,8 +119,8 @@ impl Sleep {
     /// Whoever waits goes on waiting for the new one, and is woken at once if that has passed.
     #[doc(alias = "reschedule")]
     pub fn reset(&mut self, deadline: Instant) {
-        self.deadline = deadline;
         let waiting = self.disarm();
+        self.deadline = deadline;
         if self.is_elapsed() {
             self.timer = Timer::Due;
             if let Some(waker) = waiting {
@@ -141,6 +141,8 @@ impl Sleep {
     /// Takes the timer away; gives the waker of whoever waits.
     fn disarm(&mut self) -> Option<Waker> {
         match mem::replace(&mut self.timer, Timer::New) {
+            // Most timers have fired by then; their slots need not be fetched to see that.
+            Timer::Set(_) if self.driver.has_fired(self.deadline) => None,
             Timer::Set(key) => self.driver.cancel(key),
             Timer::Never(waker) => Some(waker),
             Timer::Yield | Timer::Due | Timer::New => None,

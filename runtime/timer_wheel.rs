@@ -87,6 +87,11 @@ impl TimerWheel {
         Some(&mut self.timers.get_mut(key)?.value.waker)
     }
 
+    /// Whether every timer of that deadline has fired, but for those that came too late for it.
+    pub(crate) fn has_passed(&self, deadline: u64) -> bool {
+        deadline <= self.now
+    }
+
     /// Forgets a timer; gives its waker back, or `None` if it has fired.
     pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
         let deadline = self.timers.get(key)?.value.deadline;

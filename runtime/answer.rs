@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::task::JoinError;
+use crate::join_error::JoinError;
 
 type Outcome<T> = Result<T, JoinError>;
 

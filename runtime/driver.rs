@@ -21,8 +21,8 @@ use crate::arena::Key;
 use crate::clock::{Clock, Instant};
 use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
+use crate::quietly::quietly;
 use crate::reactor::Reactor;
-use crate::task::quietly;
 use crate::timer_wheel::TimerWheel;
 use crate::wakers::Wakers;
 
@@ -224,7 +224,9 @@ impl Driver {
             waiting.wake_all();
         });
         quietly(|| self.reactor.close());
-        quietly(|| self.pool.close());
+        for unrun in self.pool.close() {
+            quietly(|| drop(unrun));
+        }
     }
 }
 

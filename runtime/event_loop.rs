@@ -25,10 +25,12 @@ use crate::arena::Key;
 use crate::clock::Clock;
 use crate::context::{self, Parts};
 use crate::driver::Driver;
+use crate::join_handle::JoinHandle;
 use crate::observer::Observer;
 use crate::order::Order;
+use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Round, Scheduler};
-use crate::task::{JoinHandle, TaskInfo, Tasks, quietly};
+use crate::task::{TaskInfo, Tasks};
 use crate::task_queue::TaskQueue;
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
@@ -173,8 +175,11 @@ impl Drop for EventLoop {
         let _inside = context::enter_anywhere(&self.parts);
         self.tasks().close();
         self.parts.driver.close();
-        // What other threads left and nobody took: their futures, dropped unbegun.
-        quietly(|| self.tasks().queue().close());
+        // What other threads left and nobody took: their futures, dropped unbegun. Each by itself: of two
+        // destructors that panic in one sweep, the second would abort the process.
+        for unheard in self.tasks().queue().close() {
+            quietly(|| drop(unheard));
+        }
     }
 }
 

@@ -24,7 +24,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::context;
-use crate::task::{Arrivals, JoinError, JoinHandle, quietly};
+use crate::join_error::JoinError;
+use crate::join_handle::JoinHandle;
+use crate::quietly::quietly;
+use crate::task::Arrivals;
 
 /// Runs every future as a task of its own, and gives all their outputs, in the order of the futures.
 ///

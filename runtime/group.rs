@@ -30,8 +30,10 @@ use std::task::{Context, Poll, ready};
 use slab::Slab;
 
 use crate::context;
+use crate::join_handle::{CancelHandle, JoinHandle};
 use crate::observer;
-use crate::task::{Arrivals, CancelHandle, JoinHandle, quietly};
+use crate::quietly::quietly;
+use crate::task::Arrivals;
 
 /// Tasks that belong together: whoever holds the group waits for all, and the first to fail ends all.
 ///
@@ -417,8 +419,10 @@ impl<T, E> Members<T, E> {
                 other => quietly(|| drop(other)),
             }
         }
-        let done = self.done.take();
-        quietly(|| drop(done));
+        // One by one: of two destructors that panic in one sweep, the second would abort the process.
+        for output in self.done.take() {
+            quietly(|| drop(output));
+        }
         panic::resume_unwind(first.expect("there was one a moment ago"));
     }
 }

@@ -23,8 +23,9 @@ use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 use crate::answer::{Answer, Asker, answer};
 use crate::context;
 use crate::event_loop::EventLoop;
+use crate::join_error::JoinError;
+use crate::join_handle::CancelHandle;
 use crate::spawn::spawn;
-use crate::task::{CancelHandle, JoinError};
 use crate::task_queue::{Address, Errand};
 
 /// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.
@@ -208,8 +209,10 @@ impl<T> RemoteHandle<T> {
 impl<T> Future for RemoteHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.asker.poll(cx).map(|result| result.expect("a RemoteHandle gives its result once: await it only once"))
+        let Poll::Ready(result) = self.asker.poll(cx) else { return Poll::Pending };
+        Poll::Ready(result.expect("a RemoteHandle gives its result once: await it only once"))
     }
 }
 

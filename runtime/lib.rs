@@ -39,10 +39,10 @@
 //!    thread  handle                                        other threads: out, and in
 //! 5  event_loop  context                                   takes turns; which loop this thread is in
 //! 4  scheduler                driver                       run tasks  |  wait for the world
-//! 3  task  answer                                          a boxed future and its handle
+//! 3  join_handle  task  answer                             a boxed future and its handle
 //! 2  waker                                                 a number that wakes
-//! 1  task_queue  order  reactor  timer_wheel  pool  wait_list
-//! 0  arena  wakers  observer  clock                        pure data
+//! 1  task_queue  order  reactor  timer_wheel  pool  wait_list  join_error
+//! 0  arena  wakers  observer  clock  quietly               pure data
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
 
@@ -57,10 +57,13 @@ mod gather;
 mod generator;
 mod group;
 mod handle;
+mod join_error;
+mod join_handle;
 pub mod net;
 mod observer;
 mod order;
 mod pool;
+mod quietly;
 mod reactor;
 mod scheduler;
 mod spawn;
@@ -84,10 +87,12 @@ pub use gather::{Gather, GatherSettled, TryGather, gather, gather_settled, try_g
 pub use generator::{Generator, RoundRobin, Step, Yield, Yielder, generator, two_way_generator};
 pub use group::{GroupClosed, GroupError, GroupHandle, TaskGroup};
 pub use handle::{Handle, RemoteHandle};
+pub use join_error::JoinError;
+pub use join_handle::{CancelHandle, JoinHandle};
 pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};
-pub use task::{CancelHandle, JoinError, JoinHandle, TaskInfo};
+pub use task::TaskInfo;
 pub use thread::{ThreadHandle, to_thread};
 pub use time::{Elapsed, Interval, MissedTicks, Sleep, interval, sleep, sleep_until, timeout, timeout_at};
 pub use yield_now::{YieldNow, yield_now};

@@ -83,8 +83,8 @@ impl Pool {
         if abandoned.is_some() { Err(error) } else { Ok(()) }
     }
 
-    /// Drops the jobs that have not begun, and lets idle threads go.
-    pub(crate) fn close(&self) {
+    /// Lets idle threads go, and gives the jobs that have not begun, to be dropped by the caller.
+    pub(crate) fn close(&self) -> VecDeque<Job> {
         let mut state = self.shared.lock();
         state.closed = true;
         let unrun = std::mem::take(&mut state.jobs);
@@ -94,7 +94,7 @@ impl Pool {
         if idle > 0 {
             self.shared.work.notify_all();
         }
-        drop(unrun);
+        unrun
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -104,7 +104,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.close();
+        drop(self.close());
     }
 }
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::panic::Location;
 
 use crate::context;
-use crate::task::{JoinHandle, TaskInfo};
+use crate::join_handle::JoinHandle;
+use crate::task::TaskInfo;
 
 /// Makes a task of `future`. It first runs when the current task waits or yields.
 ///

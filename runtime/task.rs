@@ -1,4 +1,4 @@
-//! The tasks of a loop: a boxed future each, with what is known of it, and the handle to its result.
+//! The tasks of a loop: a boxed future each, with what is known of it, until its result is taken.
 //!
 //! ```text
 //!   Alive(future) --turn--> Alive(-) --ready, or panic--> Finished(result) --handle takes it--> gone
@@ -16,8 +16,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::marker::PhantomData;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
@@ -25,8 +23,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::{Arena, Key};
+use crate::join_error::JoinError;
 use crate::observer::{self, Event, Outcome, TaskId, Waits};
-use crate::task_queue::{Address, Errand, TaskQueue};
+use crate::quietly::quietly;
+use crate::task_queue::TaskQueue;
 use crate::waker;
 
 /// All tasks of one loop, and the queue that they stand in.
@@ -112,31 +112,25 @@ impl Tasks {
         &self.queue
     }
 
-    /// Makes a task, queues it, and gives the handle to its result. Once the loop has ended, the
-    /// future is dropped at once and the handle says cancelled.
-    pub(crate) fn spawn<F>(
-        self: &Rc<Self>,
-        future: F,
-        name: Option<&str>,
-        site: &'static Location<'static>,
-    ) -> JoinHandle<F::Output>
+    /// Makes a task and queues it. Once the loop has ended, the future is dropped at once and the task
+    /// counts as cancelled.
+    #[inline]
+    pub(crate) fn add<F>(&self, future: F, name: Option<&str>, site: &'static Location<'static>) -> (Key, TaskId)
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (key, id) = if self.closed.get() {
+        if self.closed.get() {
             let key = self.arena.borrow_mut().insert(Task::new(Stage::Alive(None), name, site));
             let id = self.id(key);
             quietly(|| drop(future));
             self.settle(key, Err(JoinError::cancelled(Some(id))));
-            (key, id)
-        } else {
-            let stage = Stage::Alive(Some(Box::pin(future)));
-            let (key, id) = self.admit(Task::new(stage, name, site), None);
-            announce(id, name, site);
-            (key, id)
-        };
-        JoinHandle { tasks: self.clone(), key, id, output: PhantomData }
+            return (key, id);
+        }
+        let stage = Stage::Alive(Some(Box::pin(future)));
+        let (key, id) = self.admit(Task::new(stage, name, site), None);
+        announce(id, name, site);
+        (key, id)
     }
 
     /// Makes a place in line for the future that `block_on` holds.
@@ -273,6 +267,75 @@ impl Tasks {
         true
     }
 
+    /// Whether a task is over and its future dropped.
+    pub(crate) fn is_finished(&self, key: Key) -> bool {
+        self.arena.borrow().get(key).is_none_or(|task| matches!(task.stage, Stage::Finished(_)))
+    }
+
+    pub(crate) fn name(&self, key: Key) -> Option<Box<str>> {
+        self.arena.borrow().get(key)?.name.clone()
+    }
+
+    /// Takes the result of a task out, if it is there; the slot is free then.
+    pub(crate) fn take_result(&self, key: Key) -> Option<TaskResult> {
+        let mut arena = self.arena.borrow_mut();
+        if !matches!(arena.get(key)?.stage, Stage::Finished(_)) {
+            return None;
+        }
+        let task = arena.remove(key)?;
+        drop(arena);
+        let Stage::Finished(result) = task.stage else { return None };
+        Some(result)
+    }
+
+    /// The result of a task; until it is there, the task's end wakes the context's. The error says why
+    /// it never will be.
+    pub(crate) fn poll_result(&self, key: Key, cx: &mut Context<'_>) -> Result<Poll<TaskResult>, &'static str> {
+        // Cloned before the look, for a foreign waker's clone is foreign code: it may even end the task.
+        let mut listener = Listener::Waker(cx.waker().clone());
+        let mut arena = self.arena.borrow_mut();
+        match arena.get_mut(key) {
+            Some(Task { stage: Stage::Finished(_), .. }) => {
+                drop(arena);
+                Ok(Poll::Ready(self.take_result(key).expect("a finished task has its result")))
+            }
+            Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
+                Err("a task awaits its own JoinHandle, which would never end: await it from another task")
+            }
+            Some(task) => {
+                mem::swap(&mut task.listener, &mut listener);
+                // The listener of before is dropped last, with the borrow let go.
+                drop(arena);
+                Ok(Poll::Pending)
+            }
+            None => Err("this JoinHandle has given its result already: await it only once"),
+        }
+    }
+
+    /// Has a task's end reported to a party that waits for many, under `number`; at once if it is over.
+    pub(crate) fn report(&self, key: Key, arrivals: &Rc<Arrivals>, number: usize) {
+        let mut arena = self.arena.borrow_mut();
+        if let Some(task) = arena.get_mut(key).filter(|task| !matches!(task.stage, Stage::Finished(_))) {
+            let before = mem::replace(&mut task.listener, Listener::Party(arrivals.clone(), number));
+            drop(arena);
+            drop(before);
+        } else {
+            drop(arena);
+            arrivals.report(number);
+        }
+    }
+
+    /// Nobody wants the result any more.
+    pub(crate) fn detach(&self, key: Key) {
+        let mut arena = self.arena.borrow_mut();
+        let Some(task) = arena.get_mut(key) else { return };
+        task.detached = true;
+        let listener = mem::replace(&mut task.listener, Listener::Nobody);
+        let over = matches!(task.stage, Stage::Finished(_)).then(|| arena.remove(key));
+        drop(arena);
+        quietly(|| drop((listener, over)));
+    }
+
     /// Cancels the task only if it is the one with this serial number.
     pub(crate) fn cancel_exactly(&self, key: Key, serial: u64) {
         let found = self.arena.borrow().serial(key);
@@ -324,12 +387,6 @@ impl Task {
         Task { stage, listener, site, name, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
     }
 
-    #[inline]
-    fn into_result<T: 'static>(self) -> Option<Result<T, JoinError>> {
-        let Stage::Finished(result) = self.stage else { return None };
-        Some(result.map(|output| *output.downcast().expect("a task's output has the type of its handle")))
-    }
-
     fn info(&self, serial: u64, running: bool) -> TaskInfo {
         TaskInfo {
             id: TaskId::of(serial),
@@ -368,14 +425,6 @@ fn dropped(body: Body) -> Result<(), Box<dyn Any + Send>> {
     panic::catch_unwind(AssertUnwindSafe(|| drop(body)))
 }
 
-/// Runs destructors whose panics nobody is there to hear (the panic hook has printed them).
-pub(crate) fn quietly(drop: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(drop)) {
-        // The payload's own destructor may panic too; then it is leaked rather than fatal.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| mem::drop(payload))).map_err(mem::forget);
-    }
-}
-
 /// What [`all_tasks`](crate::all_tasks) and [`current_task`](crate::current_task) know of a task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -391,252 +440,6 @@ pub struct TaskInfo {
     /// What it waits for; `None` while it has its turn.
     pub waits_for: Option<Waits>,
 }
-
-/// The result of a task, to be awaited, and the means to cancel it.
-///
-/// Awaiting it gives what the task returned, or a [`JoinError`] if it was cancelled or panicked.
-/// Dropping it detaches the task, which runs on. It may be awaited under another executor of the same
-/// thread, and after its loop is gone: tasks that were not finished by then count as cancelled.
-///
-/// # Panics
-///
-/// Awaiting it panics inside the very task it belongs to, which would wait for ever, and after it has
-/// given its result.
-#[must_use = "dropping the handle lets the task run on unobserved: await it, or say `drop(..)` or `let _detached = ..`"]
-#[doc(alias = "Task")]
-pub struct JoinHandle<T> {
-    tasks: Rc<Tasks>,
-    key: Key,
-    id: TaskId,
-    output: PhantomData<T>,
-}
-
-impl<T> Unpin for JoinHandle<T> {}
-
-impl<T: 'static> JoinHandle<T> {
-    /// Cancels the task: its future is dropped before this returns, at the await where it stands.
-    /// Inside the task's own poll it takes effect at the next await that has to wait.
-    ///
-    /// Returns false, and changes nothing, if the task is finished already.
-    #[doc(alias = "abort")]
-    pub fn cancel(&self) -> bool {
-        self.tasks.cancel(self.key)
-    }
-
-    /// What cancels the task when called, for those who must let go of the handle's borrow first.
-    pub(crate) fn canceller(&self) -> impl FnOnce() + use<T> {
-        let (tasks, key) = (self.tasks.clone(), self.key);
-        move || {
-            tasks.cancel(key);
-        }
-    }
-
-    /// Something that can cancel the task from any thread, at any time.
-    #[doc(alias = "abort_handle")]
-    pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { address: self.tasks.queue.address(), key: self.key, id: self.id }
-    }
-
-    /// Whether the task is over and its future dropped.
-    #[doc(alias = "done")]
-    pub fn is_finished(&self) -> bool {
-        let arena = self.tasks.arena.borrow();
-        arena.get(self.key).is_none_or(|task| matches!(task.stage, Stage::Finished(_)))
-    }
-
-    /// The task's number in its loop.
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-
-    /// The name given by `spawn_named`.
-    pub fn name(&self) -> Option<Box<str>> {
-        self.tasks.arena.borrow().get(self.key)?.name.clone()
-    }
-
-    /// Has the task's end reported to a party that waits for many, under `number`; at once if it is over.
-    pub(crate) fn report_to(&self, arrivals: &Rc<Arrivals>, number: usize) {
-        let mut arena = self.tasks.arena.borrow_mut();
-        if let Some(task) = arena.get_mut(self.key).filter(|task| !matches!(task.stage, Stage::Finished(_))) {
-            let before = mem::replace(&mut task.listener, Listener::Party(arrivals.clone(), number));
-            drop(arena);
-            drop(before);
-        } else {
-            drop(arena);
-            arrivals.report(number);
-        }
-    }
-
-    /// The result, if it is there.
-    pub(crate) fn try_join(&mut self) -> Option<Result<T, JoinError>> {
-        let mut arena = self.tasks.arena.borrow_mut();
-        if !matches!(arena.get(self.key)?.stage, Stage::Finished(_)) {
-            return None;
-        }
-        let task = arena.remove(self.key)?;
-        drop(arena);
-        task.into_result()
-    }
-}
-
-impl<T: 'static> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Cloned before the look, for a foreign waker's clone is foreign code: it may even end the task.
-        let mut listener = Listener::Waker(cx.waker().clone());
-        let mut arena = self.tasks.arena.borrow_mut();
-        let refusal = match arena.get_mut(self.key) {
-            Some(Task { stage: Stage::Finished(_), .. }) => {
-                let task = arena.remove(self.key);
-                drop(arena);
-                return Poll::Ready(task.and_then(Task::into_result).expect("a finished task has its result"));
-            }
-            Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
-                "a task awaits its own JoinHandle, which would never end: await it from another task"
-            }
-            Some(task) => {
-                mem::swap(&mut task.listener, &mut listener);
-                drop(arena);
-                observer::waiting_for(Waits::Task, Some(Location::caller()));
-                return Poll::Pending;
-            }
-            None => "this JoinHandle has given its result already: await it only once",
-        };
-        // Only now, with the borrow let go: the panic hook, too, is other people's code.
-        drop(arena);
-        panic!("{refusal}");
-    }
-}
-
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        let mut arena = self.tasks.arena.borrow_mut();
-        let Some(task) = arena.get_mut(self.key) else { return };
-        task.detached = true;
-        let listener = mem::replace(&mut task.listener, Listener::Nobody);
-        let over = matches!(task.stage, Stage::Finished(_)).then(|| arena.remove(self.key));
-        drop(arena);
-        quietly(|| drop((listener, over)));
-    }
-}
-
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Cancels one task, from any thread, at any time: also after the task's end, or its loop's.
-///
-/// The cancellation is a message. The loop drops the future on its own thread, at its next round.
-#[derive(Clone, Debug)]
-#[doc(alias = "AbortHandle")]
-pub struct CancelHandle {
-    address: Address,
-    key: Key,
-    id: TaskId,
-}
-
-impl CancelHandle {
-    /// Asks the loop to cancel the task. Nothing happens if the task, or the loop, is over.
-    #[doc(alias = "abort")]
-    pub fn cancel(&self) {
-        // A loop that is gone has cancelled everything.
-        let _ = self.address.send(Errand::Cancel(self.key, self.id.0));
-    }
-
-    /// The number of the task it cancels.
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-}
-
-/// Why a task, or a closure on the thread pool, gave no output.
-pub struct JoinError {
-    /// `None` for a closure on the thread pool.
-    task: Option<TaskId>,
-    cause: Cause,
-}
-
-enum Cause {
-    Cancelled,
-    Panicked(Box<dyn Any + Send>),
-    Refused(io::Error),
-}
-
-impl JoinError {
-    pub(crate) fn cancelled(task: Option<TaskId>) -> JoinError {
-        JoinError { task, cause: Cause::Cancelled }
-    }
-
-    pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { task, cause: Cause::Panicked(payload) }
-    }
-
-    /// The system gave no thread to run it on.
-    pub(crate) fn refused(error: io::Error) -> JoinError {
-        JoinError { task: None, cause: Cause::Refused(error) }
-    }
-
-    /// The number of the task; `None` for a closure of [`to_thread`](crate::to_thread), and for a
-    /// future that never became a task.
-    pub fn id(&self) -> Option<TaskId> {
-        self.task
-    }
-
-    /// Whether it was cancelled, by hand or by its loop's end.
-    #[doc(alias = "CancelledError")]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.cause, Cause::Cancelled)
-    }
-
-    /// Whether it panicked.
-    pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panicked(_))
-    }
-
-    /// What the panic carried, for [`std::panic::resume_unwind`]; the error itself if there was none.
-    ///
-    /// # Errors
-    ///
-    /// If it did not panic.
-    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        match self.cause {
-            Cause::Panicked(payload) => Ok(payload),
-            _ => Err(self),
-        }
-    }
-}
-
-/// What a panic said, as far as it said it in words.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("with a payload that is no text")
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.task {
-            Some(task) => write!(f, "{task}")?,
-            None => f.write_str("the work for another thread")?,
-        }
-        match &self.cause {
-            Cause::Cancelled => f.write_str(" was cancelled"),
-            Cause::Panicked(payload) => write!(f, " panicked: {}", panic_text(&**payload)),
-            Cause::Refused(error) => write!(f, " could not start: {error}"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({self})")
-    }
-}
-
-impl std::error::Error for JoinError {}
 
 /// Who has finished, of many: the numbers in order of finishing, and one waker to hear of it.
 #[derive(Debug, Default)]

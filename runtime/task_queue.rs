@@ -199,19 +199,18 @@ impl TaskQueue {
 
 impl TaskQueue {
     /// The loop's end: whatever other threads leave from now on, they get back.
-    pub(crate) fn close(&self) {
+    /// What they left and nobody took is given to the caller, to be dropped with no lock held.
+    pub(crate) fn close(&self) -> Vec<Errand> {
         let inbox = self.address.inbox().take_if(|inbox| inbox.serial == self.address.serial);
-        if inbox.is_some() {
-            Numbers::give_back(self.address.number);
-        }
-        // Undelivered errands are other threads' futures: they are dropped with no lock held.
-        drop(inbox);
+        let Some(inbox) = inbox else { return Vec::new() };
+        Numbers::give_back(self.address.number);
+        inbox.mail.errands
     }
 }
 
 impl Drop for TaskQueue {
     fn drop(&mut self) {
-        self.close();
+        drop(self.close());
     }
 }
 
@@ -469,20 +468,25 @@ mod tests {
         (TaskQueue::open(unparks.clone().into()).expect("few loops are alive"), unparks)
     }
 
+    fn admit_and_pop(queue: &TaskQueue, index: usize, serial: u64) -> Key {
+        let key = Key::new(index, serial);
+        queue.admit(key, serial);
+        assert_eq!(queue.pop(), Some(key));
+        key
+    }
+
     #[test]
     fn a_sleeping_loop_is_unparked_once_however_many_wakes_come() {
         // K45
         let (queue, unparks) = queue();
-        let keys = [0, 1, 2].map(|index| Key::new(index, 1));
-        keys.map(|key| queue.admit(key, 1));
-        keys.map(|_| queue.pop());
+        let keys = [0, 1, 2].map(|index| admit_and_pop(&queue, index, 1));
         let wake_all = || keys.map(|key| wake(queue.address().number(), key));
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");
         assert!(!queue.settle(), "there is mail: no sleep");
         queue.collect();
         assert_eq!(queue.len(), 3);
-        keys.map(|_| queue.pop());
+        while queue.pop().is_some() {}
         assert!(queue.settle());
         wake_all();
         wake_all();
@@ -496,9 +500,9 @@ mod tests {
     fn the_inbox_takes_no_more_room_than_there_are_tasks() {
         // K53
         let (queue, _unparks) = queue();
-        queue.admit(Key::new(0, 1), 1);
+        let key = admit_and_pop(&queue, 0, 1);
         for _ in 0..100_000 {
-            wake(queue.address().number(), Key::new(0, 1));
+            wake(queue.address().number(), key);
         }
         let inbox = queue.address().inbox();
         assert!(inbox.as_ref().is_some_and(|inbox| inbox.mail.wakes.capacity() <= 4 * MANY_WAKES));
@@ -510,7 +514,6 @@ mod tests {
         for serial in 1..=10_000 {
             let key = Key::new(serial as usize % 7, serial);
             queue.admit(key, serial);
-            queue.wake(key);
             queue.dismiss(key);
             queue.dismiss(key);
             assert!(queue.is_empty());
@@ -523,19 +526,12 @@ mod tests {
     fn a_life_that_comes_again_wakes_its_later_tenant_once_for_nothing() {
         // K47: 2^26 tenants later, the one collision that every future must allow.
         let (queue, _unparks) = queue();
-        let old = Key::new(3, 5);
-        let tenant = |serial| {
-            let key = Key::new(3, serial);
-            queue.admit(key, serial);
-            queue.pop();
-            key
-        };
-        let other = tenant(5 + LIFE_MASK);
+        let old = admit_and_pop(&queue, 3, 5);
+        admit_and_pop(&queue, 3, 5 + LIFE_MASK);
         queue.wake(old);
         assert!(queue.is_empty(), "one life short of it");
-        queue.dismiss(other);
-        let later = tenant(5 + LIFE_MASK + 1);
+        let tenant = admit_and_pop(&queue, 3, 5 + LIFE_MASK + 1);
         queue.wake(old);
-        assert_eq!(queue.pop(), Some(later));
+        assert_eq!(queue.pop(), Some(tenant));
     }
 }

@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 use crate::answer::{Asker, answer};
 use crate::context;
 use crate::driver::Driver;
+use crate::join_error::JoinError;
 use crate::observer::{self, Waits};
-use crate::task::JoinError;
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
 ///
@@ -106,6 +106,7 @@ impl<T> Unpin for ThreadHandle<T> {}
 impl<T> Future for ThreadHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match self.refused.take() {
             Some(error) => Some(Err(JoinError::refused(error))),

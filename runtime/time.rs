@@ -181,6 +181,7 @@ fn has_passed(deadline: Instant, now: Instant) -> bool {
 impl Future for Sleep {
     type Output = ();
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_due() {
             drop(self.disarm());

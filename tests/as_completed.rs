@@ -2,7 +2,7 @@
 //! what asyncio's `wait` comes to: one `next` is FIRST_COMPLETED, `next` until an `Err` is
 //! FIRST_EXCEPTION, `next` until `None` is ALL_COMPLETED, and a `timeout` around any of them is its timeout.
 //!
-//! Rows of section 9 of asyncio-semantics.md:
+//! Rows of section 9 of the asyncio semantics:
 //!
 //! | row | test |
 //! |---|---|

@@ -18,10 +18,10 @@ use std::path::Path;
 
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
-    &["arena", "wakers", "observer", "clock"],
-    &["task_queue", "reactor", "timer_wheel", "wait_list", "pool", "order"],
+    &["arena", "wakers", "observer", "clock", "quietly"],
+    &["task_queue", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
     &["waker"],
-    &["task", "answer"],
+    &["task", "join_handle", "answer"],
     &["scheduler", "driver"],
     &["context", "event_loop"],
     &["spawn", "time", "net", "gather", "as_completed", "group", "thread", "handle"],
@@ -30,7 +30,7 @@ const FLOORS: [&[&str]; 8] = [
 
 /// Who may import from the same floor, and what.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
-    ("answer", &["task"]),
+    ("join_handle", &["task"]),
     ("event_loop", &["context"]),
     ("net", &["spawn", "time"]),
     ("gather", &["spawn", "time"]),

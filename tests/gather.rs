@@ -1,7 +1,7 @@
 //! Stories of `gather`, `gather!`, `try_gather` and `gather_settled`, and of what asyncio calls a
 //! shield: a task whose awaiter goes away.
 //!
-//! Rows of section 9 of asyncio-semantics.md:
+//! Rows of section 9 of the asyncio semantics:
 //!
 //! | row | test |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! Stories of the barrier: meeting, meeting again, and leaving before the others came.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.6 a dropped waiter loses nothing | `a_cancelled_waiter_counts_no_longer` |
 //! | 5 barrier, repr | n/a: Python only; `debug_shows_how_many_are_there` |

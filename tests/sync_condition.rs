@@ -1,6 +1,6 @@
 //! Stories of the condition: letting the lock go, being notified, and taking the lock again in line.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.6 a dropped waiter loses nothing | `a_notification_whose_receiver_is_dropped_goes_to_the_next` |
 //! | 3 wait | `the_notified_go_on_in_order_each_as_it_gets_the_lock` |

@@ -1,6 +1,6 @@
 //! Stories of the event: who goes on when, and what a cleared flag does not take back.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 a set event is passed without yielding | `a_set_event_is_passed_without_giving_the_turn_away` |
 //! | 2 repr | `debug_shows_the_flag_and_how_many_wait` |

@@ -4,8 +4,8 @@
 //! | row | test |
 //! |---|---|
 //! | design: sync/* runs under a foreign executor | `*_under_another_executor` |
-//! | bug-catalogue S7 | `*_with_a_waker_that_calls_back` |
-//! | bug-catalogue S25 | `a_waker_that_panics_does_not_keep_the_others_asleep` |
+//! | bug catalogue S7 | `*_with_a_waker_that_calls_back` |
+//! | bug catalogue S25 | `a_waker_that_panics_does_not_keep_the_others_asleep` |
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::cell::{Cell, RefCell};

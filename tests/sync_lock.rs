@@ -1,6 +1,6 @@
 //! Stories of the lock: order, hand-over, cancelling at every moment, and what it tells of itself.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 free is taken without yielding | `a_free_lock_is_taken_without_giving_the_turn_away` |
 //! | 0.5 hand-over to the oldest, nobody overtakes | `a_late_comer_does_not_overtake_the_one_who_was_handed_the_lock` |

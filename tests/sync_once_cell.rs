@@ -1,6 +1,6 @@
 //! Stories of the once-cell: one makes the value, the others wait, and giving up passes the turn on.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 what is there is taken without yielding | `a_full_cell_answers_without_giving_the_turn_away` |
 //! | 0.5 turns go in order of arrival | `whoever_fails_leaves_the_turn_to_the_next_in_line` |

@@ -1,6 +1,6 @@
 //! Stories of the oneshot channel: one value, and the two ends going in every order.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 what is there is taken without yielding | `a_value_that_is_there_is_taken_at_the_first_poll` |
 //! | 0.6 a dropped waiter loses nothing | `a_wait_given_up_half_way_loses_nothing` |

@@ -1,6 +1,6 @@
 //! Stories of the queue: order, bounds, cancelling at every moment, joining and shutting down.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 free is taken without yielding | `room_and_items_that_are_there_are_taken_without_giving_the_turn_away` |
 //! | 0.5 oldest first, nobody overtakes | `getters_are_served_in_order_and_nobody_overtakes` |

@@ -1,6 +1,6 @@
 //! Stories of the semaphore: counting, strict order, wishes for many, closing, and cancelling.
 //!
-//! | row of asyncio-semantics.md | test |
+//! | row of the asyncio semantics | test |
 //! |---|---|
 //! | 0.4 free is taken without yielding | `a_free_permit_is_taken_without_giving_the_turn_away` |
 //! | 0.5 hand-over to the oldest, nobody overtakes | `three_tasks_take_turns_in_strict_order`, `who_gives_back_and_asks_again_goes_to_the_end_of_the_line` |

@@ -1,6 +1,6 @@
 //! Stories of `TaskGroup`: children that end before their parent goes on, and fall together.
 //!
-//! Rows of section 7 of asyncio-semantics.md:
+//! Rows of section 7 of the asyncio semantics:
 //!
 //! | row | test |
 //! |---|---|

@@ -8,6 +8,7 @@
 //! | ten concurrent | ten_closures_run_at_once |
 //! | arguments moved in | the_value_comes_back |
 //! | task-locals visible? | n/a: a closure on another thread sees none of the loop's state |
+#![allow(clippy::async_yields_async, reason = "a handle is made inside the loop and awaited later")]
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;

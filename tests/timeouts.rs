@@ -1,6 +1,6 @@
 //! Stories of `sleep`, `timeout`, `timeout_at`, `Sleep::reset` and `interval`.
 //!
-//! Rows of section 8 of asyncio-semantics.md:
+//! Rows of section 8 of the asyncio semantics:
 //!
 //! | row | test |
 //! |---|---|

@@ -17,6 +17,7 @@
 //! | K21 waking from outside a poll | a_wake_between_two_runs_is_kept |
 //! | K19, K35, K36, K43, K44 | n/a by construction: one thread, boxed futures, no iterators of futures, tasks go first |
 //! | K45 one unpark a sleep | task_queue's own test: a_sleeping_loop_is_unparked_once_however_many_wakes_come |
+#![allow(clippy::waker_clone_wake, reason = "both ways to wake are told of")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;

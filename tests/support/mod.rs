@@ -144,9 +144,11 @@ pub(crate) fn alone(name: &str) -> bool {
 }
 
 /// Whether a type may cross, or be shared between, threads: `crosses_threads!(Rc<u8>)` is false.
+#[allow(unused_macros, reason = "each test file uses some of it")]
 macro_rules! crosses_threads {
     ($type:ty) => {{
         struct Probe<T>(std::marker::PhantomData<T>);
+        #[allow(dead_code, reason = "of the two methods one is called")]
         trait Stays {
             fn crosses(&self) -> bool {
                 false
@@ -155,6 +157,7 @@ macro_rules! crosses_threads {
         impl<T> Stays for &Probe<T> {}
         // An inherent method wins over the trait's, where its bound holds.
         impl<T: Send + Sync> Probe<T> {
+            #[allow(dead_code, reason = "of the two methods one is called")]
             fn crosses(&self) -> bool {
                 true
             }

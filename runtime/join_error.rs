@@ -1,0 +1,95 @@
+//! The join error: why there is no output.
+//!
+//! Promises: a panic's payload is kept, to be looked at or resumed.
+//! Does not know: tasks; it names one by its number.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+
+use crate::observer::TaskId;
+
+/// Why a task, or a closure on the thread pool, gave no output.
+pub struct JoinError {
+    /// `None` for a closure on the thread pool.
+    task: Option<TaskId>,
+    cause: Cause,
+}
+
+enum Cause {
+    Cancelled,
+    Panicked(Box<dyn Any + Send>),
+    Refused(io::Error),
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(task: Option<TaskId>) -> JoinError {
+        JoinError { task, cause: Cause::Cancelled }
+    }
+
+    pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
+        JoinError { task, cause: Cause::Panicked(payload) }
+    }
+
+    /// The system gave no thread to run it on.
+    pub(crate) fn refused(error: io::Error) -> JoinError {
+        JoinError { task: None, cause: Cause::Refused(error) }
+    }
+
+    /// The number of the task; `None` for a closure of [`to_thread`](crate::to_thread), and for a
+    /// future that never became a task.
+    pub fn id(&self) -> Option<TaskId> {
+        self.task
+    }
+
+    /// Whether it was cancelled, by hand or by its loop's end.
+    #[doc(alias = "CancelledError")]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.cause, Cause::Cancelled)
+    }
+
+    /// Whether it panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panicked(_))
+    }
+
+    /// What the panic carried, for [`std::panic::resume_unwind`]; the error itself if there was none.
+    ///
+    /// # Errors
+    ///
+    /// If it did not panic.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
+        match self.cause {
+            Cause::Panicked(payload) => Ok(payload),
+            _ => Err(self),
+        }
+    }
+}
+
+/// What a panic said, as far as it said it in words.
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("with a payload that is no text")
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.task {
+            Some(task) => write!(f, "{task}")?,
+            None => f.write_str("the work for another thread")?,
+        }
+        match &self.cause {
+            Cause::Cancelled => f.write_str(" was cancelled"),
+            Cause::Panicked(payload) => write!(f, " panicked: {}", panic_text(&**payload)),
+            Cause::Refused(error) => write!(f, " could not start: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -19,12 +19,12 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use support::{Bench, Drivers, Peer, Roundel, TokioIn, cpu_time, wall_time};
+use support::{Bench, Drivers, Peer, Roundel, Setting, Tokio, cpu_time, wall_time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CONNECTIONS: u64 = 64;
 const MESSAGE: usize = 64;
-/// Larger than a message, so that both runtimes can tell that a read has taken all there was.
+/// Larger than a message, so that all runtimes can tell that a read has taken all there was.
 const BUFFER: usize = 1024;
 /// Requests of each connection in a batch, so that spawning the clients weighs little.
 const REQUESTS: u64 = 50;
@@ -140,7 +140,7 @@ impl Sockets for Roundel {
     }
 }
 
-impl<const MAIN: bool> Sockets for TokioIn<MAIN> {
+impl<S: Setting> Sockets for Tokio<S> {
     type Stream = tokio::net::TcpStream;
 
     fn adopt(stream: TcpStream) -> io::Result<Self::Stream> {

@@ -17,7 +17,7 @@ mod support;
 use std::future::Future;
 use std::rc::Rc;
 
-use support::{Bench, Drivers, Peer, Roundel, TokioIn, wall_time};
+use support::{Bench, Drivers, Peer, Roundel, Setting, Tokio, wall_time};
 
 const TASKS: u64 = 100;
 /// What each of them takes in a batch, so that spawning them weighs little.
@@ -163,7 +163,7 @@ impl Primitives for Roundel {
     }
 }
 
-impl<const MAIN: bool> Primitives for TokioIn<MAIN> {
+impl<S: Setting> Primitives for Tokio<S> {
     type Lock = tokio::sync::Mutex<u64>;
     type Semaphore = tokio::sync::Semaphore;
 

@@ -8,7 +8,7 @@
 //! Every figure is the processor time of one timer, of the program and the system together: time spent
 //! waiting costs nothing and is not counted.
 //!
-//! What they leave out: how punctual the sleeps are (both runtimes round up to their next millisecond),
+//! What they leave out: how punctual the sleeps are (all runtimes round up to their next millisecond),
 //! and what fewer timers cost, whose deadlines come apart: then each has a wait of the system to itself.
 
 mod support;
@@ -23,7 +23,7 @@ use support::{Bench, Drivers, Peer, cpu_time};
 const SLEEPERS: u64 = 100_000;
 const SHORTEST_MS: u64 = 1;
 const LONGEST_MS: u64 = 50;
-/// The same durations for both runtimes, and in every run.
+/// The same durations for all runtimes, and in every run.
 const SEED: u64 = 1987;
 
 const OUTSTANDING: u64 = 10_000;

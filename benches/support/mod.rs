@@ -1,22 +1,22 @@
 //! What the benches share: the runtimes behind one trait, and how a figure is taken.
 //!
 //! ```text
-//!   workload<P: Peer>  --compiled for-->  roundel:     EventLoop
-//!                                         tokio:       LocalRuntime, its current-thread scheduler
-//!                                         tokio_main:  the same, as #[tokio::main] uses it
+//!   workload<P: Peer>  --compiled for-->  roundel      EventLoop
+//!                                         tokio_local  LocalRuntime: its current-thread scheduler
+//!                                         tokio_set    LocalSet on the same scheduler
+//!                                         tokio_main   LocalRuntime, as #[tokio::main] uses it
 //! ```
 //!
-//! A workload is written once and compiled for each runtime, so that both do the same. It runs in a
-//! spawned task, which suits both best: tokio wakes its root future by a slower way than its tasks.
-//! For tokio, `LocalRuntime` with `spawn_local` stands here because these futures are not `Send`; it
-//! is as quick as `spawn` on a current-thread `Runtime`. It is built with no more drivers than the
-//! bench needs, which makes it quicker still; roundel always has its timers and its sockets.
+//! A workload is written once and compiled for each, so that all do the same. tokio has its best shot
+//! in the first two: `spawn_local` either way, for these futures are not `Send` (with `spawn`, which
+//! asks for `Send`, the scheduler is that of `LocalRuntime`); the workload in a spawned task, for tokio
+//! wakes its root future by a slower way; and no more drivers than the bench needs, while roundel
+//! always has its timers and its sockets. `tokio_main` is what a program gets that asks for nothing:
+//! `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in the root future.
 //!
-//! Beside that stands tokio as `#[tokio::main(flavor = "current_thread")]` sets it up: all drivers, and
-//! the workload in the root future. It is what a program gets that does not ask for more.
-//!
-//! Each bench ends with a table of the quickest samples and roundel's share of tokio's time. Run it
-//! pinned to one core, `taskset -c 1 cargo bench --bench scheduler`, or the ratios wander.
+//! Each bench ends with a table of the quickest samples, and roundel's share of the time of the
+//! quickest tokio and of `tokio_main`. Run it pinned to one core of a machine that does nothing else,
+//! `taskset -c 1 cargo bench --bench scheduler`, or the shares wander.
 
 // Each bench is a crate of its own and uses a part of this.
 #![allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -92,29 +92,23 @@ impl Peer for Roundel {
     }
 }
 
-/// tokio at its best.
-pub type Tokio = TokioIn<false>;
-/// tokio as most programs have it.
-pub type TokioMain = TokioIn<true>;
+/// tokio, set up in one of the ways there are.
+pub struct Tokio<S: Setting>(S);
 
-/// tokio's current-thread scheduler, with the workload in a task or in `main`.
-pub struct TokioIn<const MAIN: bool>(tokio::runtime::LocalRuntime);
+pub trait Setting: Sized + 'static {
+    const NAME: &'static str;
+    fn build(drivers: Drivers) -> Self;
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output;
+}
 
-impl<const MAIN: bool> Peer for TokioIn<MAIN> {
-    const NAME: &'static str = if MAIN { "tokio_main" } else { "tokio" };
+impl<S: Setting> Peer for Tokio<S> {
+    const NAME: &'static str = S::NAME;
     type Error = tokio::task::JoinError;
     type Handle<T: 'static> = tokio::task::JoinHandle<T>;
 
     fn new(drivers: Drivers) -> Self {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let builder = match drivers {
-            _ if MAIN => builder.enable_all(),
-            Drivers::None => &mut builder,
-            Drivers::Time => builder.enable_time(),
-            Drivers::TimeAndSockets => builder.enable_all(),
-        };
-        let options = tokio::runtime::LocalOptions::default();
-        TokioIn(builder.build_local(options).expect("the system has descriptors left"))
+        Tokio(S::build(drivers))
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -122,10 +116,7 @@ impl<const MAIN: bool> Peer for TokioIn<MAIN> {
     }
 
     fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        match MAIN {
-            true => self.block_on(workload),
-            false => self.block_on(async { Self::spawn(workload).await.expect("no workload panics") }),
-        }
+        self.0.run(workload)
     }
 
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> tokio::task::JoinHandle<F::Output> {
@@ -141,6 +132,76 @@ impl<const MAIN: bool> Peer for TokioIn<MAIN> {
     }
 }
 
+pub struct Local(tokio::runtime::LocalRuntime);
+
+impl Setting for Local {
+    const NAME: &'static str = "tokio_local";
+
+    fn build(drivers: Drivers) -> Local {
+        let runtime = builder(drivers).build_local(tokio::runtime::LocalOptions::default());
+        Local(runtime.expect("the system has descriptors left"))
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
+        self.block_on(async { tokio::task::spawn_local(workload).await.expect("no workload panics") })
+    }
+}
+
+pub struct Set(tokio::runtime::Runtime, tokio::task::LocalSet);
+
+impl Setting for Set {
+    const NAME: &'static str = "tokio_set";
+
+    fn build(drivers: Drivers) -> Set {
+        let runtime = builder(drivers).build().expect("the system has descriptors left");
+        Set(runtime, tokio::task::LocalSet::new())
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.1.block_on(&self.0, future)
+    }
+
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
+        self.block_on(async { tokio::task::spawn_local(workload).await.expect("no workload panics") })
+    }
+}
+
+pub struct Main(Local);
+
+impl Setting for Main {
+    const NAME: &'static str = "tokio_main";
+
+    fn build(_: Drivers) -> Main {
+        Main(Local::build(Drivers::TimeAndSockets))
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+
+    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
+        self.block_on(workload)
+    }
+}
+
+fn builder(drivers: Drivers) -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    match drivers {
+        Drivers::None => {}
+        Drivers::Time => {
+            builder.enable_time();
+        }
+        Drivers::TimeAndSockets => {
+            builder.enable_all();
+        }
+    }
+    builder
+}
+
 /// The `main` of a bench: asks each question of every runtime in turn.
 #[macro_export]
 macro_rules! ask_all {
@@ -149,8 +210,9 @@ macro_rules! ask_all {
             let mut bench = $crate::support::Bench::new();
             $(
                 $question::<$crate::support::Roundel>(&mut bench);
-                $question::<$crate::support::Tokio>(&mut bench);
-                $question::<$crate::support::TokioMain>(&mut bench);
+                $question::<$crate::support::Tokio<$crate::support::Local>>(&mut bench);
+                $question::<$crate::support::Tokio<$crate::support::Set>>(&mut bench);
+                $question::<$crate::support::Tokio<$crate::support::Main>>(&mut bench);
             )*
             bench.finish();
         }
@@ -216,14 +278,16 @@ impl Bench {
             return;
         }
         println!(
-            "{:24} {:>10} {:>10} {:>10}   share of tokio",
-            "ns, quickest sample", "roundel", "tokio", "tokio_main"
+            "ns, quickest sample      roundel tokio_local   tokio_set  tokio_main   share of tokio, of tokio_main"
         );
-        for row in self.best.chunks_exact(3) {
-            let [roundel, tokio, tokio_main] = [0, 1, 2].map(|peer| row[peer].nanos);
+        for row in self.best.chunks_exact(4) {
+            let [roundel, local, set, main] = [0, 1, 2, 3].map(|peer| row[peer].nanos);
             if roundel.is_finite() {
-                let (best, main) = (roundel / tokio, roundel / tokio_main);
-                println!("{:24} {roundel:10.1} {tokio:10.1} {tokio_main:10.1}   {best:.2}, {main:.2}", row[0].question);
+                let (of_best, of_main) = (roundel / local.min(set), roundel / main);
+                let question = row[0].question;
+                println!(
+                    "{question:20} {roundel:11.1} {local:11.1} {set:11.1} {main:11.1}   {of_best:.2}, {of_main:.2}"
+                );
             }
         }
     }

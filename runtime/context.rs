@@ -49,7 +49,7 @@ pub(crate) fn try_current() -> Option<Rc<Parts>> {
 /// If the thread is inside a loop already: `what` was called there.
 #[track_caller]
 pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
-    if try_current().is_some() {
+    if CURRENT.with(|current| current.borrow().is_some()) {
         panic!(
             "{what} was called inside a running loop, which would stop that loop: \
              await the future instead, or call {what} in a thread of its own, by to_thread()"

@@ -235,6 +235,9 @@ thread_local! {
 
 /// Makes `observer` the one that this thread's events go to; returns the one before.
 pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
+    if observer.is_none() && !WATCHED.get() {
+        return None;
+    }
     WATCHED.set(observer.is_some());
     OBSERVER.with(|current| current.replace(observer))
 }

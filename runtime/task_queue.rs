@@ -105,7 +105,8 @@ impl TaskQueue {
     fn enqueue(&self, key: Key) -> Option<TaskId> {
         let mut ready = self.ready.borrow_mut();
         let mark = ready.marks.get_mut(key.index as usize)?;
-        if *mark & QUEUED != 0 || !names(*mark, key) {
+        // This life and not queued, in one comparison.
+        if *mark & (LIFE_MASK << 1 | QUEUED) != u64::from(key.life) << 1 {
             return None;
         }
         let serial = *mark >> 1;
@@ -225,6 +226,7 @@ thread_local! {
 }
 
 /// Makes `queue` this thread's home, where wakes need no lock; returns the one before.
+#[inline]
 pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
     HOME.with(|home| home.replace(queue))
 }

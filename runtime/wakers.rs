@@ -31,16 +31,20 @@ impl Wakers {
     }
 
     /// Wakes them all and keeps the room. Call it with no borrow held: a foreign waker runs foreign code.
+    #[inline]
     pub(crate) fn wake_all(&mut self) {
-        if let Some(first) = self.first.take() {
-            let mut others = Others(&mut self.rest);
-            first.wake();
-            others.wake();
+        let Some(first) = self.first.take() else { return };
+        if self.rest.is_empty() {
+            return first.wake();
         }
+        let mut others = Others(&mut self.rest);
+        first.wake();
+        others.wake();
     }
 }
 
 impl Drop for Wakers {
+    #[inline]
     fn drop(&mut self) {
         self.wake_all();
     }

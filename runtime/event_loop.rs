@@ -31,7 +31,7 @@ use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Round, Scheduler};
 use crate::task::{TaskInfo, Tasks};
-use crate::task_queue::TaskQueue;
+use crate::task_queue::{self, TaskQueue};
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
 /// a clock reading and, with sockets open, a system call.
@@ -127,7 +127,7 @@ impl EventLoop {
         F::Output: 'static,
     {
         // So that an observer hears of it: it is listened to inside the loop only.
-        let outside = !self.tasks().queue().address().is_home();
+        let outside = !task_queue::is_home(self.tasks().queue().address());
         let _inside = outside.then(|| context::enter_anywhere(&self.parts));
         self.tasks().spawn(future, None, Location::caller())
     }
@@ -153,9 +153,9 @@ impl EventLoop {
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Round::Polled(polled) => polls += polled.max(1),
             }
-            if queue.is_empty() && queue.settle() {
+            if queue.is_empty() && queue.address().settle() {
                 driver.park();
-                queue.rise();
+                queue.address().rise();
                 polls = 0;
             } else if polls >= POLLS_PER_LOOK {
                 driver.look();

@@ -23,10 +23,11 @@ use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 use crate::answer::{Answer, Asker, answer};
 use crate::context;
 use crate::event_loop::EventLoop;
+use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::join_handle::CancelHandle;
 use crate::spawn::spawn;
-use crate::task_queue::{Address, Errand};
+use crate::task_queue;
 
 /// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.
 ///
@@ -243,7 +244,7 @@ impl LocalSpawn for Handle {
     }
 
     fn status_local(&self) -> Result<(), SpawnError> {
-        if self.address.is_home() && self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
+        if task_queue::is_home(self.address) && self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
     }
 }
 

@@ -17,10 +17,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::arena::Key;
+use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::observer::{self, TaskId, Waits};
 use crate::task::{Arrivals, TaskResult, Tasks};
-use crate::task_queue::{Address, Errand};
 
 impl Tasks {
     /// Makes a task, queues it, and gives the handle to its result.

@@ -41,7 +41,7 @@
 //! 4  scheduler                driver                       run tasks  |  wait for the world
 //! 3  join_handle  task  answer                             a boxed future and its handle
 //! 2  waker                                                 a number that wakes
-//! 1  task_queue  order  reactor  timer_wheel  pool  wait_list  join_error
+//! 1  task_queue  inbox  order  reactor  timer_wheel  pool  wait_list  join_error
 //! 0  arena  wakers  observer  clock  quietly               pure data
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
@@ -57,6 +57,7 @@ mod gather;
 mod generator;
 mod group;
 mod handle;
+mod inbox;
 mod join_error;
 mod join_handle;
 pub mod net;

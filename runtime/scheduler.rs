@@ -15,11 +15,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::arena::Key;
+use crate::inbox::Errand;
 use crate::join_error::JoinError;
 use crate::observer::{self, Actor, Event, TaskId};
 use crate::order::Order;
 use crate::task::{Body, Tasks, Turn, waker_of};
-use crate::task_queue::Errand;
 
 /// Polls the tasks of one loop.
 #[derive(Debug)]

@@ -1,31 +1,27 @@
-//! The task queue: which tasks are ready, and how a wake reaches them from home and from abroad.
+//! The task queue: which tasks are ready, and how a wake at home queues one.
 //!
 //! ```text
-//!   wake at home                              wake from another thread
-//!   marks: [ life 7, queued ] <- set          loops[number] --lock--> inbox: push the key
-//!   line:  .. 4 9 2 <- push the key                                   asleep? unpark, once
-//!          ^ pop                                                      (the loop collects it at its next round)
+//!   wake:   marks: [ life 7, queued ] <- set
+//!           line:  .. 4 9 2 <- push the key
+//!                  ^ pop
 //! ```
 //!
 //! Each slot has one word: the serial number of the task that lives there, and whether it is queued.
 //! A wake of a task that is queued already, or over, changes nothing.
 //!
 //! Promises: a task stands in line at most once; first in, first out; a wake runs no user code and
-//! never blocks on any; a wake after the loop's death does nothing; a sleeping loop is unparked once,
-//! however many wakes come.
-//! Does not know: tasks, futures, the operating system (it unparks through a `Waker`).
+//! never blocks on any.
+//! Does not know: tasks, futures, the operating system.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
-use std::fmt;
+use std::collections::VecDeque;
 use std::io;
 use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use crate::arena::{Key, LIFE_MASK};
+use crate::inbox::{self, Address, Errand, Mail};
 use crate::observer::{self, Event, TaskId};
 
 /// The ready tasks of one loop, and its address for other threads.
@@ -159,17 +155,13 @@ impl TaskQueue {
 
     /// Whether another thread left something: one plain load, no lock.
     pub(crate) fn has_mail(&self) -> bool {
-        self.address.desk().has_mail.load(Ordering::Acquire)
+        self.address.has_mail()
     }
 
     /// Takes what other threads left: queues the tasks they woke, hands the errands to the caller.
     pub(crate) fn collect(&self) -> Vec<Errand> {
         let mut mail = self.spare.take();
-        if let Some(inbox) = self.address.inbox().as_mut() {
-            mem::swap(&mut mail, &mut inbox.mail);
-            inbox.enough = MANY_WAKES;
-            self.address.desk().has_mail.store(false, Ordering::Release);
-        }
+        self.address.collect(&mut mail);
         let actor = observer::set_actor(observer::Actor::Thread);
         for key in mail.wakes.drain(..) {
             self.wake(key);
@@ -180,31 +172,10 @@ impl TaskQueue {
         errands
     }
 
-    /// Announces that the loop goes to sleep: the next mail must unpark it. False, and no sleep, if
-    /// there is mail already: looking and announcing are one step under the inbox's lock.
-    pub(crate) fn settle(&self) -> bool {
-        let mut inbox = self.address.inbox();
-        let Some(inbox) = inbox.as_mut() else { return false };
-        inbox.asleep = inbox.mail.is_empty();
-        inbox.asleep
-    }
-
-    /// The loop is awake: mail need not unpark it.
-    pub(crate) fn rise(&self) {
-        if let Some(inbox) = self.address.inbox().as_mut() {
-            inbox.asleep = false;
-        }
-    }
-}
-
-impl TaskQueue {
-    /// The loop's end: whatever other threads leave from now on, they get back.
-    /// What they left and nobody took is given to the caller, to be dropped with no lock held.
+    /// The loop's end: whatever other threads leave from now on, they get back. What they left and
+    /// nobody took is given to the caller, to be dropped with no lock held.
     pub(crate) fn close(&self) -> Vec<Errand> {
-        let inbox = self.address.inbox().take_if(|inbox| inbox.serial == self.address.serial);
-        let Some(inbox) = inbox else { return Vec::new() };
-        Numbers::give_back(self.address.number);
-        inbox.mail.errands
+        self.address.close()
     }
 }
 
@@ -260,190 +231,21 @@ pub(crate) fn set_home(queue: Option<Rc<TaskQueue>>) -> Option<Rc<TaskQueue>> {
     HOME.with(|home| home.replace(queue))
 }
 
+/// Whether this thread is inside the loop with this address.
+pub(crate) fn is_home(address: Address) -> bool {
+    HOME.with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == address))
+}
+
 /// Wakes the task `key` of the loop `number`, from wherever this is called.
 pub(crate) fn wake(number: u32, key: Key) {
     let at_home = HOME.with(|home| match &*home.borrow() {
-        Some(queue) if queue.address.number == number => Some(queue.enqueue(key)),
+        Some(queue) if queue.address.number() == number => Some(queue.enqueue(key)),
         _ => None,
     });
     match at_home {
         // Told with the thread-local let go: an observer is other people's code.
         Some(woken) => tell_woken(woken),
-        None => wake_abroad(number, key),
-    }
-}
-
-#[cold]
-fn wake_abroad(number: u32, key: Key) {
-    LOOPS[number as usize].deliver(|inbox| {
-        inbox.mail.wakes.push(key);
-        if inbox.mail.wakes.len() > inbox.enough {
-            inbox.forget_repeats();
-        }
-    });
-}
-
-/// Loops that can be alive at once: what 12 bits of a waker can tell apart.
-const MAX_LOOPS: usize = 1 << 12;
-
-/// Every live loop's inbox, found by the loop's number.
-static LOOPS: [Desk; MAX_LOOPS] =
-    [const { Desk { has_mail: AtomicBool::new(false), inbox: Mutex::new(None) } }; MAX_LOOPS];
-
-/// Where other threads leave word for one loop.
-struct Desk {
-    has_mail: AtomicBool,
-    inbox: Mutex<Option<Inbox>>,
-}
-
-struct Inbox {
-    /// Which loop lives here: a number is used again, its serial never.
-    serial: u64,
-    mail: Mail,
-    /// So many wakes are kept before repeats are looked for.
-    enough: usize,
-    /// Whether the loop sleeps and nobody has unparked it yet.
-    asleep: bool,
-    unpark: Waker,
-}
-
-#[derive(Debug, Default)]
-struct Mail {
-    wakes: Vec<Key>,
-    errands: Vec<Errand>,
-}
-
-impl Mail {
-    fn is_empty(&self) -> bool {
-        self.wakes.is_empty() && self.errands.is_empty()
-    }
-}
-
-/// Something another thread wants done on the loop's thread.
-pub(crate) enum Errand {
-    /// Cancel the task with this key, if its serial number is this one.
-    Cancel(Key, u64),
-    /// Run a closure inside the loop.
-    Run(Box<dyn FnOnce() + Send>),
-}
-
-impl fmt::Debug for Errand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Errand::Cancel(key, serial) => f.debug_tuple("Cancel").field(key).field(serial).finish(),
-            Errand::Run(_) => f.write_str("Run(..)"),
-        }
-    }
-}
-
-/// 1,024 keys are 8 KiB: below that, a wake that comes twice is cheaper to keep than to look for.
-const MANY_WAKES: usize = 1024;
-
-impl Inbox {
-    /// A task woken ten million times before the loop looks still takes the room of one.
-    fn forget_repeats(&mut self) {
-        let mut seen = HashSet::new();
-        self.mail.wakes.retain(|key| seen.insert((key.index, key.life)));
-        self.enough = MANY_WAKES.max(2 * self.mail.wakes.len());
-    }
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Option<Inbox>> {
-        // Nothing that runs under this lock can leave it half done.
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves word under the lock and unparks the loop after it. False if no loop lives here.
-    fn deliver(&self, leave: impl FnOnce(&mut Inbox)) -> bool {
-        let mut guard = self.lock();
-        let Some(inbox) = guard.as_mut() else { return false };
-        leave(inbox);
-        self.has_mail.store(true, Ordering::Release);
-        let unpark = mem::take(&mut inbox.asleep).then(|| inbox.unpark.clone());
-        drop(guard);
-        if let Some(unpark) = unpark {
-            unpark.wake();
-        }
-        true
-    }
-}
-
-/// A loop as other threads name it: its number, and the serial that no other loop ever has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    number: u32,
-    serial: u64,
-}
-
-impl Address {
-    fn open(unpark: Waker) -> io::Result<Address> {
-        let address = Numbers::take().ok_or_else(|| {
-            io::Error::other("4,096 event loops are alive in this process: drop one before making another")
-        })?;
-        let inbox = Inbox { serial: address.serial, mail: Mail::default(), enough: MANY_WAKES, asleep: false, unpark };
-        *address.inbox() = Some(inbox);
-        Ok(address)
-    }
-
-    pub(crate) fn number(self) -> u32 {
-        self.number
-    }
-
-    /// Asks the loop for something, from any thread. Gives the errand back if the loop is gone.
-    pub(crate) fn send(self, errand: Errand) -> Result<(), Errand> {
-        let mut errand = Some(errand);
-        self.desk().deliver(|inbox| {
-            if inbox.serial == self.serial {
-                inbox.mail.errands.extend(errand.take());
-            }
-        });
-        errand.map_or(Ok(()), Err)
-    }
-
-    /// Whether the loop still lives.
-    pub(crate) fn is_alive(self) -> bool {
-        self.inbox().as_ref().is_some_and(|inbox| inbox.serial == self.serial)
-    }
-
-    /// Whether this thread is inside the loop.
-    pub(crate) fn is_home(self) -> bool {
-        HOME.with(|home| home.borrow().as_ref().is_some_and(|queue| queue.address == self))
-    }
-
-    fn desk(self) -> &'static Desk {
-        &LOOPS[self.number as usize]
-    }
-
-    fn inbox(self) -> MutexGuard<'static, Option<Inbox>> {
-        self.desk().lock()
-    }
-}
-
-/// The numbers not in use. A dead loop's number waits until every other has been used.
-struct Numbers {
-    fresh: u32,
-    used: VecDeque<u32>,
-    last_serial: u64,
-}
-
-static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { fresh: 0, used: VecDeque::new(), last_serial: 0 });
-
-impl Numbers {
-    fn take() -> Option<Address> {
-        let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = if (numbers.fresh as usize) < MAX_LOOPS {
-            numbers.fresh += 1;
-            numbers.fresh - 1
-        } else {
-            numbers.used.pop_front()?
-        };
-        numbers.last_serial += 1;
-        Some(Address { number, serial: numbers.last_serial })
-    }
-
-    fn give_back(number: u32) {
-        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).used.push_back(number);
+        None => inbox::wake(number, key),
     }
 }
 
@@ -451,7 +253,7 @@ impl Numbers {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     #[derive(Default)]
@@ -483,29 +285,17 @@ mod tests {
         let wake_all = || keys.map(|key| wake(queue.address().number(), key));
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 0, "it is awake");
-        assert!(!queue.settle(), "there is mail: no sleep");
+        assert!(!queue.address().settle(), "there is mail: no sleep");
         queue.collect();
         assert_eq!(queue.len(), 3);
         while queue.pop().is_some() {}
-        assert!(queue.settle());
+        assert!(queue.address().settle());
         wake_all();
         wake_all();
         assert_eq!(unparks.0.load(Ordering::SeqCst), 1);
-        queue.rise();
+        queue.address().rise();
         queue.collect();
         assert_eq!(queue.len(), 3, "each is queued once");
-    }
-
-    #[test]
-    fn the_inbox_takes_no_more_room_than_there_are_tasks() {
-        // K53
-        let (queue, _unparks) = queue();
-        let key = admit_and_pop(&queue, 0, 1);
-        for _ in 0..100_000 {
-            wake(queue.address().number(), key);
-        }
-        let inbox = queue.address().inbox();
-        assert!(inbox.as_ref().is_some_and(|inbox| inbox.mail.wakes.capacity() <= 4 * MANY_WAKES));
     }
 
     #[test]

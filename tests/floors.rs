@@ -19,7 +19,7 @@ use std::path::Path;
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
     &["arena", "wakers", "observer", "clock", "quietly"],
-    &["task_queue", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
+    &["task_queue", "inbox", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
     &["waker"],
     &["task", "join_handle", "answer"],
     &["scheduler", "driver"],
@@ -30,6 +30,7 @@ const FLOORS: [&[&str]; 8] = [
 
 /// Who may import from the same floor, and what.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
+    ("task_queue", &["inbox"]),
     ("join_handle", &["task"]),
     ("event_loop", &["context"]),
     ("net", &["spawn", "time"]),

@@ -26,49 +26,17 @@
 //! | shield_*_loop (3) | n/a: no loop argument |
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures::FutureExt;
-use roundel::{Clock, EventLoop, Instant, JoinError};
+use roundel::{Instant, JoinError};
 use roundel::{all_tasks, current_task, gather, gather_settled, sleep, spawn, timeout, try_gather, yield_now};
-
-fn virtual_loop() -> EventLoop {
-    EventLoop::builder().clock(Clock::virtual_time()).build().unwrap()
-}
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-#[derive(Clone, Default)]
-struct Trace(Rc<RefCell<Vec<String>>>);
-
-impl Trace {
-    fn note(&self, text: impl ToString) {
-        self.0.borrow_mut().push(text.to_string());
-    }
-
-    fn take(&self) -> Vec<String> {
-        self.0.take()
-    }
-
-    /// Notes the name when it is dropped.
-    fn at_drop(&self, name: impl ToString) -> AtDrop {
-        AtDrop(self.clone(), name.to_string())
-    }
-}
-
-struct AtDrop(Trace, String);
-
-impl Drop for AtDrop {
-    fn drop(&mut self) {
-        self.0.note(format!("{} dropped", self.1));
-    }
-}
+use support::{Trace, millis as ms, virtual_loop};
 
 /// What a task's panic said.
 fn message(error: JoinError) -> String {
@@ -244,7 +212,7 @@ fn a_second_error_is_dropped_once_and_makes_no_noise() {
             async move { Err::<(), _>(error) }
         };
         let error = try_gather([fail("first"), fail("second")]).await.unwrap_err();
-        assert_eq!(error.1, "first");
+        assert_eq!(error.1, "first dropped");
         assert_eq!(trace.take(), ["second dropped"], "it was there in the same round");
     });
 }

@@ -33,67 +33,30 @@
 //! | (new) outer timeout after own cancel | `an_outer_timeout_is_not_swallowed` |
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures::FutureExt;
-use roundel::{CancelHandle, Clock, EventLoop, GroupClosed, GroupError, GroupHandle, Instant, JoinError, TaskGroup};
+use roundel::{CancelHandle, GroupClosed, GroupError, GroupHandle, Instant, JoinError, TaskGroup};
 use roundel::{all_tasks, sleep, spawn, timeout, yield_now};
+use support::{NoteDrop, Trace, millis as ms, virtual_loop};
 
 type Error = &'static str;
 
-fn virtual_loop() -> EventLoop {
-    EventLoop::builder().clock(Clock::virtual_time()).build().unwrap()
-}
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-#[derive(Clone, Default)]
-struct Trace(Rc<RefCell<Vec<String>>>);
-
-impl Trace {
-    fn note(&self, text: impl ToString) {
-        self.0.borrow_mut().push(text.to_string());
-    }
-
-    fn take(&self) -> Vec<String> {
-        self.0.take()
-    }
-
-    fn at_drop(&self, name: impl ToString) -> AtDrop {
-        AtDrop(self.clone(), name.to_string())
-    }
-
-    /// A child that waits for ever and notes when it is dropped.
-    fn sleeper<T, N: ToString>(&self, name: N) -> impl Future<Output = Result<T, Error>> + use<T, N> {
-        let dropped = self.at_drop(name);
-        async move {
-            pending::<()>().await;
-            drop(dropped);
-            Err("never")
-        }
-    }
-}
-
-#[derive(Debug)]
-struct AtDrop(Trace, String);
-
-impl std::fmt::Debug for Trace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Trace")
-    }
-}
-
-impl Drop for AtDrop {
-    fn drop(&mut self) {
-        self.0.note(format!("{} dropped", self.1));
+/// A child that waits for ever and notes when it is dropped.
+fn sleeper<T, N: Display>(trace: &Trace, name: N) -> impl Future<Output = Result<T, Error>> + use<T, N> {
+    let dropped = trace.at_drop(name);
+    async move {
+        pending::<()>().await;
+        drop(dropped);
+        Err("never")
     }
 }
 
@@ -186,7 +149,7 @@ fn next_gives_the_values_before_a_failure_and_then_the_errors() {
     let trace = Trace::default();
     virtual_loop().block_on(async {
         let mut group = TaskGroup::new();
-        group.spawn(trace.sleeper("sibling")).unwrap();
+        group.spawn(sleeper(&trace, "sibling")).unwrap();
         group.spawn(async { Ok(1) }).unwrap();
         group.spawn(async { Err("one") }).unwrap();
         group.spawn(async { Err("two") }).unwrap();
@@ -205,7 +168,7 @@ fn a_child_cancelled_by_hand_does_not_fail_the_group() {
     let trace = Trace::default();
     virtual_loop().block_on(async {
         let group = TaskGroup::new();
-        let child: CancelHandle = group.spawn(trace.sleeper("by hand")).unwrap();
+        let child: CancelHandle = group.spawn(sleeper(&trace, "by hand")).unwrap();
         group
             .spawn(async {
                 sleep(ms(5)).await;
@@ -229,9 +192,9 @@ fn a_failing_child_cancels_its_siblings_and_the_body() {
         let error = TaskGroup::scope(|group| {
             let trace = trace.clone();
             async move {
-                group.spawn(trace.sleeper("first")).unwrap();
+                group.spawn(sleeper(&trace, "first")).unwrap();
                 group.spawn(fail_after(10, "boom")).unwrap();
-                group.spawn(trace.sleeper("second")).unwrap();
+                group.spawn(sleeper(&trace, "second")).unwrap();
                 let _body = trace.at_drop("body");
                 sleep(ms(10_000)).await;
                 trace.note("not reached");
@@ -271,7 +234,7 @@ fn dropping_a_scope_drops_the_body_and_every_child_once() {
         let task = spawn(async move {
             let result = TaskGroup::<(), Error>::scope(|group| async move {
                 for n in 0..3 {
-                    group.spawn(inside.sleeper(n)).unwrap();
+                    group.spawn(sleeper(&inside, n)).unwrap();
                 }
                 let _body = inside.at_drop("body");
                 pending::<Result<(), Error>>().await
@@ -291,13 +254,13 @@ fn dropping_a_group_or_its_join_cancels_the_children_before_the_drop_returns() {
     let trace = Trace::default();
     virtual_loop().block_on(async {
         let group = TaskGroup::<(), _>::new();
-        group.spawn(trace.sleeper("a")).unwrap();
-        group.spawn(trace.sleeper("never begun")).unwrap();
+        group.spawn(sleeper(&trace, "a")).unwrap();
+        group.spawn(sleeper(&trace, "never begun")).unwrap();
         drop(group);
         assert_eq!(trace.take(), ["a dropped", "never begun dropped"]);
 
         let group = TaskGroup::<(), _>::new();
-        group.spawn(trace.sleeper("b")).unwrap();
+        group.spawn(sleeper(&trace, "b")).unwrap();
         assert!(timeout(ms(1), group.join()).await.is_err());
         assert_eq!(trace.take(), ["b dropped"]);
     });
@@ -332,7 +295,7 @@ fn a_failing_body_cancels_the_children() {
         let error = TaskGroup::<(), _>::scope(|group| {
             let trace = trace.clone();
             async move {
-                group.spawn(trace.sleeper("child")).unwrap();
+                group.spawn(sleeper(&trace, "child")).unwrap();
                 sleep(ms(5)).await;
                 Err::<(), _>("body")
             }
@@ -373,10 +336,10 @@ fn nested_groups_unwind_when_the_outer_is_cancelled() {
         let inside = trace.clone();
         let task = spawn(async move {
             let outer = TaskGroup::<(), Error>::scope(|outer| async move {
-                outer.spawn(inside.sleeper("outer child")).unwrap();
+                outer.spawn(sleeper(&inside, "outer child")).unwrap();
                 let failing = inside.clone();
                 let inner = TaskGroup::<(), Error>::scope(|inner| async move {
-                    inner.spawn(failing.sleeper("inner child")).unwrap();
+                    inner.spawn(sleeper(&failing, "inner child")).unwrap();
                     // Fails in the very round of the cancel: it must not mask that.
                     inner.spawn(fail_after(10, "inner")).unwrap();
                     pending::<Result<(), Error>>().await
@@ -404,7 +367,7 @@ fn a_failing_child_of_the_outer_group_drops_the_inner_one() {
             async move {
                 outer.spawn(fail_after(10, "outer child")).unwrap();
                 let inner = TaskGroup::<(), Error>::scope(|inner| async move {
-                    inner.spawn(trace.sleeper("inner child")).unwrap();
+                    inner.spawn(sleeper(&trace, "inner child")).unwrap();
                     pending::<Result<(), Error>>().await
                 });
                 inner.await.map_err(GroupError::into_first)?;
@@ -425,7 +388,7 @@ fn the_error_of_an_inner_group_reaches_the_outer_one() {
     }
     let trace = Trace::default();
     virtual_loop().block_on(async {
-        let sibling = trace.sleeper::<(), _>("outer child").map(|result| result.map_err(|_| unreachable!()));
+        let sibling = sleeper::<(), _>(&trace, "outer child").map(|result| result.map_err(|_| unreachable!()));
         let outer = TaskGroup::scope(|outer| async move {
             outer.spawn(sibling).unwrap();
             let inner = TaskGroup::scope(|inner| async move {
@@ -475,7 +438,7 @@ fn children_that_fail_in_the_same_round_are_all_reported() {
     virtual_loop().block_on(async {
         let group = TaskGroup::new();
         group.spawn(fail_after(10, "one")).unwrap();
-        group.spawn(trace.sleeper("sibling")).unwrap();
+        group.spawn(sleeper(&trace, "sibling")).unwrap();
         group.spawn(fail_after(11, "too late")).unwrap();
         group.spawn(fail_after(10, "two")).unwrap();
         group.spawn(fail_after(10, "three")).unwrap();
@@ -493,7 +456,7 @@ fn a_panicking_child_cancels_its_siblings_and_panics_at_the_await() {
     virtual_loop().block_on(async {
         let inside = trace.clone();
         let scope = spawn(TaskGroup::<(), Error>::scope(|group| async move {
-            group.spawn(inside.sleeper("sibling")).unwrap();
+            group.spawn(sleeper(&inside, "sibling")).unwrap();
             group.spawn(async { panic!("child") }).unwrap();
             let _body = inside.at_drop("body");
             pending::<Result<(), Error>>().await
@@ -502,7 +465,7 @@ fn a_panicking_child_cancels_its_siblings_and_panics_at_the_await() {
         assert_eq!(trace.take(), ["sibling dropped", "body dropped"]);
 
         let mut group = TaskGroup::<(), Error>::new();
-        group.spawn(trace.sleeper("sibling")).unwrap();
+        group.spawn(sleeper(&trace, "sibling")).unwrap();
         group.spawn(async { panic!("child") }).unwrap();
         let panicked = AssertUnwindSafe(group.next()).catch_unwind().await.unwrap_err();
         assert_eq!(*panicked.downcast::<&str>().unwrap(), "child");
@@ -529,7 +492,7 @@ fn a_panicking_body_cancels_the_children() {
     virtual_loop().block_on(async {
         let inside = trace.clone();
         let scope = spawn(TaskGroup::<(), Error>::scope(|group| async move {
-            group.spawn(inside.sleeper("child")).unwrap();
+            group.spawn(sleeper(&inside, "child")).unwrap();
             yield_now().await;
             if true {
                 panic!("body");
@@ -553,14 +516,14 @@ fn a_panic_in_a_destructor_during_the_abort_is_not_lost() {
     virtual_loop().block_on(async {
         let inside = trace.clone();
         let scope = spawn(TaskGroup::<(), Error>::scope(|group| async move {
-            group.spawn(inside.sleeper("before")).unwrap();
+            group.spawn(sleeper(&inside, "before")).unwrap();
             group
                 .spawn(async {
                     let _bomb = Bomb;
                     pending().await
                 })
                 .unwrap();
-            group.spawn(inside.sleeper("after")).unwrap();
+            group.spawn(sleeper(&inside, "after")).unwrap();
             yield_now().await;
             Err::<(), _>("body")
         }));
@@ -640,7 +603,7 @@ fn nothing_is_spawned_after_a_failure() {
     let trace = Trace::default();
     virtual_loop().block_on(async {
         let group = TaskGroup::<(), _>::new();
-        group.spawn(trace.sleeper("sibling")).unwrap();
+        group.spawn(sleeper(&trace, "sibling")).unwrap();
         group.spawn(async { Err("failed") }).unwrap();
         yield_now().await;
         yield_now().await;
@@ -691,7 +654,7 @@ fn a_refused_future_is_dropped_at_once() {
         let group = TaskGroup::<(), Error>::new();
         let handle = group.handle();
         drop(group);
-        assert!(handle.spawn(trace.sleeper("refused")).is_err());
+        assert!(handle.spawn(sleeper(&trace, "refused")).is_err());
         assert_eq!(trace.take(), ["refused dropped"]);
     });
 }
@@ -730,7 +693,7 @@ fn a_group_outlived_by_nothing_when_its_loop_ends() {
     let event_loop = virtual_loop();
     let group = event_loop.block_on(async {
         let group = TaskGroup::<(), Error>::new();
-        group.spawn(trace.sleeper("child")).unwrap();
+        group.spawn(sleeper(&trace, "child")).unwrap();
         yield_now().await;
         group
     });
@@ -784,7 +747,7 @@ fn a_group_keeps_nothing_of_its_errors() {
     let trace = Trace::default();
     virtual_loop().block_on(async {
         for name in ["join", "next"] {
-            let mut group = TaskGroup::<(), AtDrop>::new();
+            let mut group = TaskGroup::<(), NoteDrop>::new();
             let handle = group.handle();
             let error = trace.at_drop(name);
             group.spawn(async { Err(error) }).unwrap();
@@ -798,7 +761,7 @@ fn a_group_keeps_nothing_of_its_errors() {
             drop(handle);
         }
         // Nor of values and errors that nobody asked for.
-        let group = TaskGroup::<AtDrop, AtDrop>::new();
+        let group = TaskGroup::<NoteDrop, NoteDrop>::new();
         let (value, error) = (trace.at_drop("value"), trace.at_drop("error"));
         group.spawn(async { Ok(value) }).unwrap();
         group.spawn(async { Err(error) }).unwrap();
@@ -818,7 +781,7 @@ fn a_child_that_spawned_a_failing_one_is_cancelled_itself() {
                 group
                     .spawn(async move {
                         inner.spawn(async { Err("grandchild") }).unwrap();
-                        trace.sleeper("child").await
+                        sleeper(&trace, "child").await
                     })
                     .unwrap();
                 Ok(())
@@ -841,7 +804,7 @@ fn a_child_that_notices_the_failure_by_a_spawn_ends_at_its_next_await() {
             .spawn(async move {
                 assert!(handle.spawn(async { Ok(()) }).is_err(), "the sibling failed in this round");
                 inside.note("still in its turn");
-                inside.sleeper("it").await
+                sleeper(&inside, "it").await
             })
             .unwrap();
         assert_eq!(group.join().await.unwrap_err().into_all(), ["first"]);
@@ -858,12 +821,12 @@ fn a_child_that_cancels_its_group_at_once_hangs_nothing() {
         let (to_cancel, inside) = (parent.clone(), trace.clone());
         let task = spawn(async move {
             let scope = TaskGroup::<(), Error>::scope(|group| async move {
-                group.spawn(inside.sleeper("sibling")).unwrap();
+                group.spawn(sleeper(&inside, "sibling")).unwrap();
                 group
                     .spawn(async move {
                         to_cancel.borrow().as_ref().unwrap().cancel();
                         inside.note("cancelled it");
-                        inside.sleeper("culprit").await
+                        sleeper(&inside, "culprit").await
                     })
                     .unwrap();
                 pending::<Result<(), Error>>().await

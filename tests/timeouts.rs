@@ -31,6 +31,8 @@
 //! T35 (tests/many_memory.rs), T37 (no shards).
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,44 +46,12 @@ use std::time::Duration;
 use futures::{FutureExt, poll};
 use roundel::{Clock, Elapsed, Event, EventLoop, Instant, Interval, MissedTicks, Observer, Sleep};
 use roundel::{all_tasks, gather, interval, sleep, sleep_until, spawn, timeout, timeout_at, yield_now};
-
-fn virtual_loop() -> EventLoop {
-    EventLoop::builder().clock(Clock::virtual_time()).build().unwrap()
-}
+use support::{Trace, millis as ms, virtual_loop};
 
 /// A loop whose clock only moves by hand, and that clock.
 fn manual_loop() -> (EventLoop, Clock) {
     let clock = Clock::manual();
     (EventLoop::builder().clock(clock.clone()).build().unwrap(), clock)
-}
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-#[derive(Clone, Default)]
-struct Trace(Rc<RefCell<Vec<String>>>);
-
-impl Trace {
-    fn note(&self, text: impl ToString) {
-        self.0.borrow_mut().push(text.to_string());
-    }
-
-    fn take(&self) -> Vec<String> {
-        self.0.take()
-    }
-
-    fn at_drop(&self, name: impl ToString) -> AtDrop {
-        AtDrop(self.clone(), name.to_string())
-    }
-}
-
-struct AtDrop(Trace, String);
-
-impl Drop for AtDrop {
-    fn drop(&mut self) {
-        self.0.note(format!("{} dropped", self.1));
-    }
 }
 
 /// A waker that counts.

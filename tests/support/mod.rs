@@ -33,17 +33,23 @@ impl Trace {
     }
 
     /// Something that notes `what` when it is dropped.
-    pub(crate) fn on_drop(&self, what: &'static str) -> NoteDrop {
-        NoteDrop(self.clone(), what)
+    pub(crate) fn on_drop(&self, what: impl Display) -> NoteDrop {
+        NoteDrop(self.clone(), what.to_string())
+    }
+
+    /// Something that notes "`name` dropped" when it is.
+    pub(crate) fn at_drop(&self, name: impl Display) -> NoteDrop {
+        self.on_drop(format!("{name} dropped"))
     }
 }
 
 /// Made by [`Trace::on_drop`].
-pub(crate) struct NoteDrop(Trace, &'static str);
+#[derive(Debug)]
+pub(crate) struct NoteDrop(Trace, pub(crate) String);
 
 impl Drop for NoteDrop {
     fn drop(&mut self) {
-        self.0.note(self.1);
+        self.0.note(&self.1);
     }
 }
 

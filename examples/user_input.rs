@@ -110,7 +110,9 @@ pub(crate) fn run(flags: &Flags) {
 }
 
 fn main() {
-    let inputs = |name, default| Arg::new(name).long(name).value_name("1..5,x5 | random").default_value(default);
+    let inputs = |name, default| {
+        Arg::new(name).long(name).value_name("1..5,x5 | random").allow_hyphen_values(true).default_value(default)
+    };
     let matches = command()
         .arg(inputs("inputs", "1,3,4,4,2").help("What the user enters while the program waits for it"))
         .arg(inputs("later-inputs", "2,3,4,3,1").help("What the user enters while the program does not wait"))

@@ -32,7 +32,9 @@ thread_local! {
 pub(crate) fn current(what: &str) -> Rc<Parts> {
     match try_current() {
         Some(parts) => parts,
-        None => panic!("{what} needs a running loop: call it inside block_on(), or in a task of the loop"),
+        None => panic!(
+            "{what} needs a running loop: call it inside block_on(), in `async {{ .. }}`, or in a task of the loop"
+        ),
     }
 }
 

@@ -32,8 +32,9 @@ use crate::task::Arrivals;
 /// Runs every future as a task of its own, and gives all their outputs, in the order of the futures.
 ///
 /// The children are spawned by this call, not by the await. Without any, the result is there at once.
-/// Dropping the `Gather` cancels the children that are not done. For a few futures of different
-/// types there is [`gather!`](crate::gather!).
+/// Dropping the `Gather` cancels the children that are not done. Given `JoinHandle`s, the children only
+/// await those tasks, which run on. For a few futures of different types there is
+/// [`gather!`](crate::gather!).
 ///
 /// ```
 /// # roundel::block_on(async {
@@ -129,6 +130,7 @@ pub struct Gather<T: 'static>(Family<Vec<Child<T, T>>>);
 impl<T> Future for Gather<T> {
     type Output = Vec<T>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<T>> {
         let family = &mut self.0;
         while let Some(number) = ready!(family.poll_next(cx)) {
@@ -148,6 +150,7 @@ pub struct TryGather<T: 'static, E: 'static>(Family<Vec<Child<Result<T, E>, T>>>
 impl<T, E> Future for TryGather<T, E> {
     type Output = Result<Vec<T>, E>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let family = &mut self.0;
         while let Some(number) = ready!(family.poll_next(cx)) {
@@ -172,6 +175,7 @@ pub struct GatherSettled<T: 'static>(Family<Vec<Child<T, Result<T, JoinError>>>>
 impl<T> Future for GatherSettled<T> {
     type Output = Vec<Result<T, JoinError>>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let family = &mut self.0;
         while let Some(number) = ready!(family.poll_next(cx)) {
@@ -233,6 +237,7 @@ impl<C> Family<C> {
     }
 
     /// The number of the next child that is over; `None` after the last.
+    #[track_caller]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         assert!(self.children.is_some(), "this gather has given its result already: await it only once");
         if self.running == 0 {

@@ -301,6 +301,7 @@ impl<T, E> Members<T, E> {
         }
     }
 
+    #[track_caller]
     fn spawn(
         &self,
         future: impl Future<Output = Result<T, E>> + 'static,

@@ -35,7 +35,14 @@ use crate::task_queue;
 /// # fn main() -> std::io::Result<()> {
 /// let event_loop = roundel::EventLoop::new()?;
 /// let handle = event_loop.handle();
-/// let thread = std::thread::spawn(move || handle.spawn(async { 6 * 7 }).wait());
+/// let thread = std::thread::spawn(move || {
+///     // The closure crosses over; the future it makes need not be `Send`.
+///     let remote = handle.spawn_with(|| async {
+///         roundel::sleep(std::time::Duration::from_millis(1)).await;
+///         6 * 7
+///     });
+///     remote.wait()
+/// });
 /// let answer = event_loop.block_on(async { roundel::to_thread(move || thread.join()).await });
 /// assert_eq!(answer.unwrap().unwrap().unwrap(), 42);
 /// # Ok(())
@@ -60,6 +67,9 @@ impl Handle {
     }
 
     /// Makes a task of `future` on the loop, from any thread, and wakes the loop if it sleeps.
+    ///
+    /// The future is sent, so it must be `Send`, and futures that sleep, lock or await tasks of this
+    /// runtime are not: make those on the loop's thread by [`spawn_with`](Handle::spawn_with).
     ///
     /// Dropping the handle that is returned detaches the task. If the loop is gone, or goes before
     /// the task is done, the handle says cancelled.

@@ -1,4 +1,4 @@
-//! Roundel: an async runtime for one thread, small enough to read in an hour.
+//! Roundel: an async runtime for one thread, whose heart can be read in an hour.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +21,8 @@
 //! | to | use |
 //! |---|---|
 //! | run | [`block_on`], or an [`EventLoop`] of your own |
-//! | make tasks | [`spawn()`], [`gather()`], [`TaskGroup`]; each gives a handle to await or to cancel |
+//! | make tasks | [`spawn()`] gives a handle to await or to cancel |
+//! | run many | [`gather()`] and [`gather!`] in argument order, [`as_completed()`] in order of completion, [`TaskGroup`] |
 //! | wait | [`sleep`], [`timeout`], [`interval`], [`yield_now()`] |
 //! | meet | [`sync`]: `Lock`, `Semaphore`, `Event`, `Condition`, `Barrier`, `Queue`, `oneshot`, `OnceCell` |
 //! | talk | [`net`]: `TcpListener`, `TcpStream` |

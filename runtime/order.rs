@@ -8,6 +8,7 @@
 //! Does not know: the queue it picks from.
 
 use std::collections::VecDeque;
+use std::panic::Location;
 
 use crate::observer::TaskId;
 
@@ -20,7 +21,10 @@ enum Rule {
     #[default]
     Fifo,
     Shuffled(u64),
-    Schedule(VecDeque<u64>),
+    Schedule {
+        tasks: VecDeque<u64>,
+        site: &'static Location<'static>,
+    },
 }
 
 impl Order {
@@ -36,12 +40,14 @@ impl Order {
         Order(Rule::Shuffled(seed))
     }
 
-    /// The tasks named, one a turn: 0 is the first task spawned. First in, first out when the
+    /// The tasks named, one a turn, counted from 0: 0 is the first task spawned, whose `TaskId` is 1. First in, first out when the
     /// schedule is used up. The future given to `block_on` is not named: it runs whenever it is ready.
     ///
-    /// The loop panics at a turn whose task is not ready, and says which tasks are.
+    /// The loop panics at a turn whose task is not ready, and says which tasks are, and which line
+    /// made the schedule.
+    #[track_caller]
     pub fn schedule(tasks: impl IntoIterator<Item = u64>) -> Order {
-        Order(Rule::Schedule(tasks.into_iter().collect()))
+        Order(Rule::Schedule { tasks: tasks.into_iter().collect(), site: Location::caller() })
     }
 
     /// Whether the queue's own order is the rule.
@@ -54,7 +60,7 @@ impl Order {
         match &mut self.0 {
             Rule::Fifo => 0,
             Rule::Shuffled(state) => (next_random(state) % ready.len() as u64) as usize,
-            Rule::Schedule(tasks) => {
+            Rule::Schedule { tasks, site } => {
                 if let Some(root) = ready.iter().position(|task| task.0 == 0) {
                     return root;
                 }
@@ -63,8 +69,8 @@ impl Order {
                 turn.unwrap_or_else(|| {
                     let ready: Vec<u64> = ready.iter().map(|task| task.0 - 1).collect();
                     panic!(
-                        "the schedule names task {number}, which is not ready; ready are {ready:?}: \
-                            was it recorded from another program?"
+                        "the schedule made at {site} names task {number}, which is not ready; ready are {ready:?}, \
+                         counted from 0: was it recorded from another program?"
                     )
                 })
             }

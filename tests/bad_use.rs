@@ -26,8 +26,8 @@ use std::thread;
 use std::time::Duration;
 
 use roundel::{
-    Clock, EventLoop, Handle, Instant, JoinHandle, MissedTicks, all_tasks, block_on, current_task, interval, sleep,
-    sleep_until, spawn, spawn_named, timeout, timeout_at, to_thread, yield_now,
+    Clock, EventLoop, Handle, Instant, JoinHandle, MissedTicks, TaskGroup, all_tasks, block_on, current_task, interval,
+    sleep, sleep_until, spawn, spawn_named, timeout, timeout_at, to_thread, yield_now,
 };
 use support::{Panic, millis, panics_during, virtual_loop};
 
@@ -47,6 +47,7 @@ macro_rules! assert_refused {
 #[test]
 fn whatever_needs_a_loop_says_so_at_the_line_of_the_call() {
     assert_refused!("spawn() needs a running loop: call it inside block_on()", spawn(async {}));
+    assert_refused!("TaskGroup::spawn() needs a running loop", TaskGroup::<(), ()>::new().spawn(async { Ok(()) }));
     assert_refused!("spawn_named() needs a running loop", spawn_named("name", async {}));
     assert_refused!("all_tasks() needs a running loop", all_tasks());
     assert_refused!("Handle::current() needs a running loop", Handle::current());

@@ -393,8 +393,8 @@ fn a_seed_repeats_its_run_and_another_differs() {
 #[test]
 fn a_schedule_that_names_a_task_that_is_not_ready_is_refused() {
     let (result, _) = panics_during(|| lost_update(Order::schedule([0, 5])));
-    assert_eq!(
-        panic_text(&*result.unwrap_err()),
-        "the schedule names task 5, which is not ready; ready are [1, 0]: was it recorded from another program?"
-    );
+    let made_at = format!("{}:{}", file!(), line!() - 1);
+    let said = panic_text(&*result.unwrap_err());
+    assert!(said.starts_with(&format!("the schedule made at {made_at}:")), "the line is the user's: {said}");
+    assert!(said.contains("names task 5, which is not ready; ready are [1, 0], counted from 0"), "{said}");
 }

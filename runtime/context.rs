@@ -32,9 +32,17 @@ thread_local! {
 pub(crate) fn current(what: &str) -> Rc<Parts> {
     match try_current() {
         Some(parts) => parts,
-        None => panic!(
-            "{what} needs a running loop: call it inside block_on(), in `async {{ .. }}`, or in a task of the loop"
-        ),
+        None => needs_a_loop(what),
+    }
+}
+
+/// The driver of the loop this thread is inside of, or a panic as by [`current`].
+#[track_caller]
+#[inline]
+pub(crate) fn driver(what: &str) -> Rc<Driver> {
+    match CURRENT.with(|current| current.borrow().as_ref().map(|parts| parts.driver.clone())) {
+        Some(driver) => driver,
+        None => needs_a_loop(what),
     }
 }
 
@@ -42,6 +50,12 @@ pub(crate) fn current(what: &str) -> Rc<Parts> {
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Parts>> {
     CURRENT.with(|current| current.borrow().clone())
+}
+
+#[cold]
+#[track_caller]
+fn needs_a_loop(what: &str) -> ! {
+    panic!("{what} needs a running loop: call it inside block_on(), in `async {{ .. }}`, or in a task of the loop")
 }
 
 /// Enters a loop to run it.

@@ -53,7 +53,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let driver = context::current("to_thread()").driver.clone();
+    let driver = context::driver("to_thread()");
     let (answer, asker) = answer();
     let job = move || {
         if answer.begin() {

@@ -86,14 +86,14 @@ enum Timer {
 impl Sleep {
     #[track_caller]
     fn after(duration: Duration, what: &str) -> Sleep {
-        let driver = context::current(what).driver.clone();
+        let driver = context::driver(what);
         let now = driver.clock().now();
         Sleep::new(driver, now + duration, now)
     }
 
     #[track_caller]
     fn until(deadline: Instant, what: &str) -> Sleep {
-        let driver = context::current(what).driver.clone();
+        let driver = context::driver(what);
         let now = driver.clock().now();
         Sleep::new(driver, deadline, now)
     }

@@ -43,7 +43,7 @@ impl TcpStream {
     /// Outside a running loop.
     #[track_caller]
     pub fn connect(addr: impl ToSocketAddrs) -> Connect {
-        let driver = context::current("TcpStream::connect()").driver.clone();
+        let driver = context::driver("TcpStream::connect()");
         let (addresses, error) = match addr.to_socket_addrs() {
             Ok(addresses) => (addresses.collect(), no_address()),
             Err(error) => (Vec::new(), error),

@@ -76,7 +76,7 @@ impl TcpListener {
     /// Outside a running loop.
     #[track_caller]
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let driver = context::current("TcpListener::bind()").driver.clone();
+        let driver = context::driver("TcpListener::bind()");
         let mut refused = None;
         for addr in addr.to_socket_addrs()? {
             match mio::net::TcpListener::bind(addr) {
@@ -98,7 +98,7 @@ impl TcpListener {
     /// Outside a running loop.
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        let driver = context::current("TcpListener::from_std()").driver.clone();
+        let driver = context::driver("TcpListener::from_std()");
         listener.set_nonblocking(true)?;
         TcpListener::register(driver, mio::net::TcpListener::from_std(listener))
     }

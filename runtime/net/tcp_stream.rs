@@ -56,7 +56,7 @@ impl TcpStream {
     /// Outside a running loop.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        let driver = context::current("TcpStream::from_std()").driver.clone();
+        let driver = context::driver("TcpStream::from_std()");
         stream.set_nonblocking(true)?;
         TcpStream::register(&driver, mio::net::TcpStream::from_std(stream))
     }

@@ -81,6 +81,11 @@ impl<T> Answer<T> {
         }
     }
 
+    /// Whether the work was called off; not so if the asker merely went away.
+    pub(crate) fn is_called_off(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| matches!(*shared.lock(), State::Given(_)))
+    }
+
     pub(crate) fn give(mut self, outcome: Outcome<T>) {
         if let Some(shared) = self.shared.take() {
             shared.give(outcome);

@@ -107,7 +107,8 @@ impl Clock {
     /// Programs that only sleep run at once and give the same times in every run. While a
     /// `to_thread` closure runs or a socket is open, the world may still answer: the loop then
     /// waits for it, in real time, as long as the next deadline is away, and jumps only afterwards.
-    /// The clock stands still meanwhile, and a timer that is set then has the full wait before it.
+    /// The clock stands still meanwhile, and a timer that is set then and is the earliest has the full
+    /// wait before it.
     /// The idea is trio's `MockClock` with its autojump.
     #[doc(alias = "autojump")]
     #[doc(alias = "pause")]

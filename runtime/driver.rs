@@ -162,6 +162,11 @@ impl Driver {
         wheel.insert(tick, waker)
     }
 
+    /// Whether the tick of this deadline can ever begin: the last, broken one of all time cannot.
+    pub(crate) fn can_come(deadline: Instant) -> bool {
+        deadline.0 <= u64::MAX / TICK * TICK
+    }
+
     /// Forgets a timer; gives its waker back, or `None` if it has fired.
     pub(crate) fn cancel(&self, timer: Key) -> Option<Waker> {
         self.wheel.borrow_mut().cancel(timer)

@@ -98,7 +98,7 @@ impl Handle {
             // Locked until it is there to be found: a cancel() that comes too late to call the errand
             // off waits for the task's handle.
             let mut remember = remember.lock().unwrap_or_else(PoisonError::into_inner);
-            if answer.begin() {
+            if answer.begin() || !answer.is_called_off() {
                 *remember = Some(spawn(run_and_answer(make, answer)).cancel_handle());
             }
         };
@@ -151,8 +151,8 @@ impl EventLoop {
 
 /// The result of a future sent to a loop: awaited under any executor, or waited for by a thread.
 ///
-/// Dropping it detaches the task, unless the loop has not yet heard of it: then it never begins.
-#[must_use = "dropping the handle detaches the task, or calls it off: wait for it, or await it"]
+/// Dropping it detaches the task.
+#[must_use = "dropping the handle lets the task run on unobserved: wait for it, or await it"]
 pub struct RemoteHandle<T> {
     asker: Asker<T>,
     task: Arc<Mutex<Option<CancelHandle>>>,

@@ -61,6 +61,9 @@ pub struct JoinHandle<T> {
 
 impl<T> Unpin for JoinHandle<T> {}
 
+/// The key of a handle that has given its result: its slot may have another tenant by now.
+const NOWHERE: Key = Key { index: u32::MAX, life: 0 };
+
 impl<T: 'static> JoinHandle<T> {
     /// Cancels the task: its future is dropped before this returns, at the await where it stands.
     /// Inside the task's own poll it takes effect at the next await that has to wait.
@@ -108,7 +111,9 @@ impl<T: 'static> JoinHandle<T> {
 
     /// The result, if it is there.
     pub(crate) fn try_join(&mut self) -> Option<Result<T, JoinError>> {
-        self.tasks.take_result(self.key).map(unboxed)
+        let result = self.tasks.take_result(self.key)?;
+        self.key = NOWHERE;
+        Some(unboxed(result))
     }
 }
 
@@ -116,9 +121,12 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[track_caller]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.tasks.poll_result(self.key, cx) {
-            Ok(Poll::Ready(result)) => Poll::Ready(unboxed(result)),
+            Ok(Poll::Ready(result)) => {
+                self.key = NOWHERE;
+                Poll::Ready(unboxed(result))
+            }
             Ok(Poll::Pending) => {
                 observer::waiting_for(Waits::Task, Some(Location::caller()));
                 Poll::Pending

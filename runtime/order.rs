@@ -24,6 +24,8 @@ enum Rule {
     Schedule {
         tasks: VecDeque<u64>,
         site: &'static Location<'static>,
+        /// Whether the root had a turn since the last one that was named.
+        root_went: bool,
     },
 }
 
@@ -40,14 +42,15 @@ impl Order {
         Order(Rule::Shuffled(seed))
     }
 
-    /// The tasks named, one a turn, counted from 0: 0 is the first task spawned, whose `TaskId` is 1. First in, first out when the
-    /// schedule is used up. The future given to `block_on` is not named: it runs whenever it is ready.
+    /// The tasks named, one a turn, counted from 0: 0 is the first task spawned, whose `TaskId` is 1.
+    /// First in, first out when the schedule is used up. The future given to `block_on` is not named: when it
+    /// is ready it runs before the next task named, once.
     ///
     /// The loop panics at a turn whose task is not ready, and says which tasks are, and which line
     /// made the schedule.
     #[track_caller]
     pub fn schedule(tasks: impl IntoIterator<Item = u64>) -> Order {
-        Order(Rule::Schedule { tasks: tasks.into_iter().collect(), site: Location::caller() })
+        Order(Rule::Schedule { tasks: tasks.into_iter().collect(), site: Location::caller(), root_went: false })
     }
 
     /// Whether the queue's own order is the rule.
@@ -60,14 +63,19 @@ impl Order {
         match &mut self.0 {
             Rule::Fifo => 0,
             Rule::Shuffled(state) => (next_random(state) % ready.len() as u64) as usize,
-            Rule::Schedule { tasks, site } => {
-                if let Some(root) = ready.iter().position(|task| task.0 == 0) {
+            Rule::Schedule { tasks, site, root_went } => {
+                let Some(&number) = tasks.front() else { return 0 };
+                let root = ready.iter().position(|task| task.0 == 0);
+                // Once between two named turns: a root that only yields must not keep the others waiting.
+                if let Some(root) = root.filter(|_| !*root_went || ready.len() == 1) {
+                    *root_went = true;
                     return root;
                 }
-                let Some(number) = tasks.pop_front() else { return 0 };
-                let turn = ready.iter().position(|task| task.0 == number + 1);
+                *root_went = false;
+                tasks.pop_front();
+                let turn = ready.iter().position(|task| task.0.checked_sub(1) == Some(number));
                 turn.unwrap_or_else(|| {
-                    let ready: Vec<u64> = ready.iter().map(|task| task.0 - 1).collect();
+                    let ready: Vec<u64> = ready.iter().filter_map(|task| task.0.checked_sub(1)).collect();
                     panic!(
                         "the schedule made at {site} names task {number}, which is not ready; ready are {ready:?}, \
                          counted from 0: was it recorded from another program?"

@@ -464,11 +464,12 @@ impl Arrivals {
 
     /// The next number in order of finishing. With none there, the context's task will be woken.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<usize> {
+        // Cloned before the look: a foreign waker's clone may be what finishes a task.
+        let waker = cx.waker().clone();
         if let Some(number) = self.try_next() {
             return Poll::Ready(number);
         }
         observer::waiting_for(Waits::Children, None);
-        let waker = cx.waker().clone();
         let before = self.waker.borrow_mut().replace(waker);
         drop(before);
         Poll::Pending

@@ -133,7 +133,7 @@ impl Sleep {
 
     fn arm(&mut self, waker: Waker) {
         self.timer = match self.deadline {
-            Instant::FAR => Timer::Never(waker),
+            deadline if !Driver::can_come(deadline) => Timer::Never(waker),
             deadline => Timer::Set(self.driver.insert(deadline, waker)),
         };
     }

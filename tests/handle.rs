@@ -190,3 +190,12 @@ fn a_task_spawned_from_afar_can_spawn_more() {
     });
     assert_eq!(sum, 42);
 }
+
+#[test]
+fn a_remote_handle_that_is_dropped_detaches_its_task() {
+    let event_loop = EventLoop::new().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    drop(event_loop.handle().spawn(async move { sender.send("ran").unwrap() }));
+    event_loop.turn();
+    assert_eq!(receiver.try_recv(), Ok("ran"));
+}

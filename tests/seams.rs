@@ -398,3 +398,24 @@ fn a_schedule_that_names_a_task_that_is_not_ready_is_refused() {
     assert!(said.starts_with(&format!("the schedule made at {made_at}:")), "the line is the user's: {said}");
     assert!(said.contains("names task 5, which is not ready; ready are [1, 0], counted from 0"), "{said}");
 }
+
+#[test]
+fn a_root_that_only_yields_keeps_no_scheduled_task_waiting() {
+    for schedule in [vec![], vec![0, 0, 0]] {
+        let event_loop = EventLoop::builder().order(Order::schedule(schedule)).build().unwrap();
+        let turns = event_loop.block_on(async {
+            let child = roundel::spawn(async {
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+            });
+            let mut turns = 0;
+            while !child.is_finished() {
+                yield_now().await;
+                turns += 1;
+            }
+            turns
+        });
+        assert!(turns <= 5, "{turns}");
+    }
+}

@@ -1042,3 +1042,19 @@ fn an_interval_of_zero_panics_with_the_cure() {
         assert!(task.await.unwrap_err().to_string().contains("needs a period above zero: use yield_now()"));
     });
 }
+
+#[test]
+fn a_deadline_in_the_last_broken_millisecond_of_time_never_comes_and_spins_nobody() {
+    let (event_loop, clock) = manual_loop();
+    let never = event_loop.spawn(async {
+        let almost = Instant::FAR - Duration::from_nanos(1);
+        sleep_until(almost).await;
+    });
+    event_loop.turn();
+    clock.advance(Duration::MAX);
+    for _ in 0..3 {
+        event_loop.turn();
+    }
+    assert!(!never.is_finished());
+    assert!(!event_loop.turn(), "nothing is ready");
+}

@@ -156,7 +156,7 @@ impl<T, E> Future for TryGather<T, E> {
         while let Some(number) = ready!(family.poll_next(cx)) {
             let child = &mut family.children()[number];
             match child.join() {
-                Ok(Ok(value)) => *child = Child::Done(value),
+                Ok(Ok(value)) => *child = Child::Done(Kept(Some(value))),
                 Err(error) => family.fail(error),
                 Ok(Err(error)) => {
                     family.release().into_iter().for_each(Child::detach);
@@ -180,7 +180,7 @@ impl<T> Future for GatherSettled<T> {
         let family = &mut self.0;
         while let Some(number) = ready!(family.poll_next(cx)) {
             let child = &mut family.children()[number];
-            *child = Child::Done(child.join());
+            *child = Child::Done(Kept(Some(child.join())));
         }
         Poll::Ready(family.release().into_iter().map(Child::into_value).collect())
     }
@@ -198,7 +198,7 @@ struct Family<C> {
 /// A child, until its value is given to the parent. Dropping it cancels its task.
 enum Child<T: 'static, V> {
     Running(Leash<T>),
-    Done(V),
+    Done(Kept<V>),
 }
 
 impl<C> Unpin for Family<C> {}
@@ -285,7 +285,7 @@ impl<T, V> Child<T, V> {
 
     fn into_value(self) -> V {
         match self {
-            Child::Done(value) => value,
+            Child::Done(mut kept) => kept.0.take().expect("a value is kept until it is given"),
             Child::Running(_) => unreachable!("every child has arrived"),
         }
     }
@@ -301,8 +301,20 @@ impl<T, V> Child<T, V> {
 impl<T> Child<T, T> {
     /// Keeps the output of a child that is over.
     fn settle(&mut self) -> Result<(), JoinError> {
-        *self = Child::Done(self.join()?);
+        *self = Child::Done(Kept(Some(self.join()?)));
         Ok(())
+    }
+}
+
+/// A value that waits for its siblings. Each is dropped by itself: two whose destructors panic must not
+/// meet in one sweep, which would abort the process.
+struct Kept<V>(Option<V>);
+
+impl<V> Drop for Kept<V> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            quietly(|| drop(value));
+        }
     }
 }
 

@@ -525,3 +525,21 @@ fn dropping_a_gather_of_handles_leaves_their_tasks_alone() {
         assert_eq!(trace.take(), ["a", "b"]);
     });
 }
+
+#[test]
+fn two_outputs_that_panic_when_dropped_harm_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the output's destructor");
+        }
+    }
+    virtual_loop().block_on(async {
+        let child = |last: bool| async move {
+            yield_now().await;
+            if last { panic!("a child") } else { Bomb }
+        };
+        let gathered = AssertUnwindSafe(gather([child(false), child(false), child(true)])).catch_unwind().await;
+        assert!(gathered.is_err());
+    });
+}

@@ -105,7 +105,7 @@ impl Clock {
     /// A clock that starts at zero and, whenever nothing is ready, jumps to the next deadline.
     ///
     /// Programs that only sleep run at once and give the same times in every run. While a
-    /// `to_thread` closure runs or a socket is open, the world may still answer: the loop then
+    /// `to_thread` handle has not given its result or a socket is open, the world may answer: the loop then
     /// waits for it, in real time, as long as the next deadline is away, and jumps only afterwards.
     /// The clock stands still meanwhile, and a timer that is set then and is the earliest has the full
     /// wait before it.

@@ -7,7 +7,7 @@
 //!
 //! Promises: first come, first served, so that a wish for many is not starved by wishes for few; a
 //! permit is given back by being dropped, and so exactly once; dropping a waiter loses no permit;
-//! after `close` nobody gets any, for good.
+//! after `close` nobody is granted any, for good (who was granted some before still gets them).
 //! Does not know: tasks, loops; it works under any executor, and may be made outside of one.
 
 use std::cell::Cell;

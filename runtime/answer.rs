@@ -1,45 +1,74 @@
 //! The answer: one result that crosses from one thread to another, to be awaited or waited for.
 //!
 //! ```text
-//!   Answer  --give(result)-->  [ Open | Given(result) | Taken ]  <--poll, or wait--  Asker
-//!   dropped: "cancelled"                                          dropped: nobody asks any more
+//!   Answer  --give(result)-->  [ Open(work) | Given(result) | Taken ]  <--poll, or wait--  Asker
+//!   dropped: "cancelled"                                                 dropped: nobody asks any more
+//!
+//!   work:  Waiting --begin--> Running --stop_by(how)--> Stoppable
+//!   stop:  called off         noted, for stop_by to see  stopped
 //! ```
 //!
-//! Promises: an asker always gets its answer, if only that there will be none; no lock is held while a
-//! waker or a destructor runs.
+//! Promises: an asker always gets its answer, if only that there will be none; work that was asked to
+//! stop is called off, or stopped, or told so as soon as it says how; no lock is held while a waker, a
+//! stop or a destructor runs.
 //! Does not know: what is computed, or where.
 
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::join_error::JoinError;
+use crate::locks::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 
 type Outcome<T> = Result<T, JoinError>;
 
 /// The two ends of one answer.
 pub(crate) fn answer<T>() -> (Answer<T>, Asker<T>) {
-    let shared =
-        Arc::new(Shared { state: Mutex::new(State::Open { begun: false, waker: None }), given: Condvar::new() });
+    let open = State::Open { work: Work::Waiting, waker: None };
+    let told = Told(Arc::new(AtomicBool::new(false)));
+    let shared = Arc::new(Shared { state: Mutex::new(open), given: Condvar::new(), told });
     (Answer { shared: Some(shared.clone()) }, Asker { shared })
 }
 
 struct Shared<T> {
     state: Mutex<State<T>>,
     given: Condvar,
+    told: Told,
+}
+
+/// Whether an answer was given and whoever awaits it was woken. To be kept by a third party.
+#[derive(Clone, Debug)]
+pub(crate) struct Told(Arc<AtomicBool>);
+
+impl Told {
+    /// True only after the wake was done: who sees it finds the wake where wakes go.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 enum State<T> {
     Open {
-        begun: bool,
+        work: Work,
         waker: Option<Waker>,
     },
     Given(Outcome<T>),
     /// The asker has it, or has gone.
     Taken,
 }
+
+/// How far the work has come, as far as stopping it goes.
+enum Work {
+    Waiting,
+    Running,
+    /// To be told so as soon as it says how it is stopped.
+    Unwanted,
+    Stoppable(Stop),
+}
+
+/// Stops work that is under way, from any thread.
+pub(crate) type Stop = Box<dyn FnOnce() + Send>;
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -56,10 +85,16 @@ impl<T> Shared<T> {
         }
         let before = mem::replace(&mut *state, State::Given(outcome));
         drop(state);
+        self.tell(before);
+    }
+
+    /// After the answer was given: tells whoever waits for it.
+    fn tell(&self, before: State<T>) {
         self.given.notify_all();
         if let State::Open { waker: Some(waker), .. } = before {
             waker.wake();
         }
+        self.told.0.store(true, Ordering::Release);
     }
 }
 
@@ -73,8 +108,8 @@ impl<T> Answer<T> {
     pub(crate) fn begin(&self) -> bool {
         let Some(shared) = &self.shared else { return false };
         match &mut *shared.lock() {
-            State::Open { begun, .. } => {
-                *begun = true;
+            State::Open { work, .. } => {
+                *work = Work::Running;
                 true
             }
             _ => false,
@@ -84,6 +119,11 @@ impl<T> Answer<T> {
     /// Whether the work was called off; not so if the asker merely went away.
     pub(crate) fn is_called_off(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| matches!(*shared.lock(), State::Given(_)))
+    }
+
+    /// For whoever starts the work: where to say how it is stopped.
+    pub(crate) fn work(&self) -> Option<UnderWay<T>> {
+        self.shared.clone().map(UnderWay)
     }
 
     pub(crate) fn give(mut self, outcome: Outcome<T>) {
@@ -98,6 +138,24 @@ impl<T> Drop for Answer<T> {
         if let Some(shared) = self.shared.take() {
             shared.give(Err(JoinError::cancelled(None)));
         }
+    }
+}
+
+/// Work that has begun, and did not yet say how it can be stopped.
+pub(crate) struct UnderWay<T>(Arc<Shared<T>>);
+
+impl<T> UnderWay<T> {
+    /// Says how the work is stopped. False if it is unwanted already: then the caller is to stop it.
+    #[must_use]
+    pub(crate) fn stop_by(self, stop: Stop) -> bool {
+        let mut state = self.0.lock();
+        // An answer that is there, or that nobody asks for, leaves nothing to be stopped.
+        let State::Open { work, .. } = &mut *state else { return true };
+        if matches!(work, Work::Unwanted) {
+            return false;
+        }
+        *work = Work::Stoppable(stop);
+        true
     }
 }
 
@@ -117,47 +175,66 @@ impl<T> Asker<T> {
             drop(state);
             return Poll::Pending;
         }
-        let state_before = mem::replace(&mut *state, State::Taken);
-        drop(state);
-        match state_before {
-            State::Given(outcome) => Poll::Ready(Some(outcome)),
-            _ => Poll::Ready(None),
-        }
+        Poll::Ready(take(state))
     }
 
-    /// Blocks this thread until the result is there, or `limit` has passed.
-    pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<Outcome<T>> {
+    /// Blocks this thread until the result is there, or `limit` has passed: then it is pending still.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Poll<Option<Outcome<T>>> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.shared.lock();
         while matches!(*state, State::Open { .. }) {
             state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.shared.given.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return None,
+                Some(Duration::ZERO) => return Poll::Pending,
                 Some(left) => self.shared.given.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
-        match mem::replace(&mut *state, State::Taken) {
-            State::Given(outcome) => Some(outcome),
-            _ => None,
-        }
+        Poll::Ready(take(state))
     }
 
     /// Calls the work off if it has not begun; the answer is then "cancelled". False if it has.
     pub(crate) fn call_off(&self) -> bool {
         let mut state = self.shared.lock();
-        let State::Open { begun: false, waker } = &mut *state else { return false };
-        let waker = waker.take();
-        *state = State::Given(Err(JoinError::cancelled(None)));
-        drop(state);
-        self.shared.given.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
+        if !matches!(*state, State::Open { work: Work::Waiting, .. }) {
+            return false;
         }
+        let before = mem::replace(&mut *state, State::Given(Err(JoinError::cancelled(None))));
+        drop(state);
+        self.shared.tell(before);
         true
+    }
+
+    /// Calls the work off or, if it has begun, stops it, if need be as soon as it says how.
+    pub(crate) fn stop(&self) {
+        if self.call_off() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let State::Open { work, .. } = &mut *state else { return };
+        let before = mem::replace(work, Work::Unwanted);
+        drop(state);
+        if let Work::Stoppable(stop) = before {
+            stop();
+        }
+    }
+
+    /// For a third party: whether whoever awaits the answer was told.
+    pub(crate) fn told(&self) -> Told {
+        self.shared.told.clone()
     }
 
     pub(crate) fn is_given(&self) -> bool {
         !matches!(*self.shared.lock(), State::Open { .. })
+    }
+}
+
+/// The result, if it is there for the first time.
+fn take<T>(mut state: MutexGuard<'_, State<T>>) -> Option<Outcome<T>> {
+    let before = mem::replace(&mut *state, State::Taken);
+    drop(state);
+    match before {
+        State::Given(outcome) => Some(outcome),
+        _ => None,
     }
 }
 

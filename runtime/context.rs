@@ -46,6 +46,11 @@ pub(crate) fn driver(what: &str) -> Rc<Driver> {
     }
 }
 
+/// Whether this thread is inside a loop, and not in the one of `driver`.
+pub(crate) fn is_in_another(driver: &Rc<Driver>) -> bool {
+    CURRENT.with(|current| current.borrow().as_ref().is_some_and(|parts| !Rc::ptr_eq(&parts.driver, driver)))
+}
+
 /// The loop this thread is inside of, if any.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Parts>> {

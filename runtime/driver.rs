@@ -18,7 +18,8 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::arena::Key;
+use crate::answer::Told;
+use crate::arena::{Arena, Key};
 use crate::clock::{Clock, Instant};
 use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
@@ -40,7 +41,7 @@ pub(crate) struct Driver {
     now: Cell<Instant>,
     pool: Pool,
     /// `to_thread` closures whose results somebody waits for.
-    jobs: Cell<usize>,
+    jobs: RefCell<Arena<Told>>,
     /// Real time already waited towards the next deadline of a virtual clock.
     waited: Cell<Duration>,
     due: RefCell<Wakers>,
@@ -57,7 +58,7 @@ impl Driver {
             now: Cell::new(clock.now()),
             clock,
             pool: Pool::new(threads),
-            jobs: Cell::new(0),
+            jobs: RefCell::new(Arena::new()),
             waited: Cell::new(Duration::ZERO),
             due: RefCell::new(Wakers::new()),
             closed: Cell::new(false),
@@ -75,14 +76,21 @@ impl Driver {
         self.fire();
     }
 
+    /// Whether a virtual clock may jump to the next deadline at once: no socket is open, and no thread
+    /// owes an answer. To be asked before the loop's last look at its mail, for an answer that was told
+    /// by now has left its wake there.
+    pub(crate) fn may_jump(&self) -> bool {
+        self.clock.is_virtual() && self.reactor.is_empty() && self.jobs.borrow().iter().all(|(_, _, job)| job.is_told())
+    }
+
     /// Waits until the next deadline, or until something happens before it.
-    pub(crate) fn park(&self) {
+    pub(crate) fn park(&self, may_jump: bool) {
         let deadline = self.wheel.borrow().next_deadline().map(|tick| Instant(tick.saturating_mul(TICK)));
         let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
         if self.clock.is_real() || left == Some(Duration::ZERO) {
             self.poll(left);
         } else if self.clock.is_virtual() {
-            self.park_in_virtual_time(deadline, left);
+            self.park_in_virtual_time(deadline, left, may_jump);
         } else {
             // The manual clock stands still: only the world, or another thread, can end this wait.
             self.poll(None);
@@ -90,11 +98,10 @@ impl Driver {
         self.fire();
     }
 
-    fn park_in_virtual_time(&self, deadline: Option<Instant>, left: Option<Duration>) {
+    fn park_in_virtual_time(&self, deadline: Option<Instant>, left: Option<Duration>, may_jump: bool) {
         let (Some(deadline), Some(left)) = (deadline, left) else { return self.poll(None) };
-        let nothing_outside = self.jobs.get() == 0 && self.reactor.is_empty();
         let left = left.saturating_sub(self.waited.get());
-        if !nothing_outside && !left.is_zero() {
+        if !may_jump && !left.is_zero() {
             let begun = Instant::of_the_machine();
             self.poll(Some(left));
             let waited = Instant::of_the_machine() - begun;
@@ -208,9 +215,13 @@ impl Driver {
         &self.pool
     }
 
-    /// Someone waits, or no longer waits, for a thread's result: a virtual clock takes that into account.
-    pub(crate) fn count_jobs(&self, by: isize) {
-        self.jobs.set(self.jobs.get().saturating_add_signed(by));
+    /// Someone waits for a thread's result: a virtual clock takes that into account until it was told.
+    pub(crate) fn expect(&self, job: Told) -> Key {
+        self.jobs.borrow_mut().insert(job)
+    }
+
+    pub(crate) fn expect_no_more(&self, job: Key) {
+        self.jobs.borrow_mut().remove(job);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -249,19 +260,18 @@ fn tick_after(deadline: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::answer;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// A driver in virtual time that a thread owes an answer, and the unpark by which the answer comes.
-    fn with_a_thread_at_work() -> (Driver, Waker) {
-        let (driver, unpark) = Driver::new(Clock::virtual_time(), Some(1)).expect("the system has descriptors");
-        driver.count_jobs(1);
-        (driver, unpark)
+    /// A driver in virtual time, and the unpark by which a thread's answer comes.
+    fn in_virtual_time() -> (Driver, Waker) {
+        Driver::new(Clock::virtual_time(), Some(1)).expect("the system has descriptors")
     }
 
     #[test]
     fn in_virtual_time_a_new_timer_gives_the_world_its_full_wait() {
-        let (driver, unpark) = with_a_thread_at_work();
+        let (driver, unpark) = in_virtual_time();
         let first = driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
         // Many answers later, all of them quick, more than an hour was waited in sum.
         driver.waited.set(2 * HOUR);
@@ -269,20 +279,36 @@ mod tests {
         driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
         // Not `wake()`: the waker is what keeps its descriptor open.
         unpark.wake_by_ref();
-        driver.park();
+        driver.park(false);
         assert_eq!(driver.clock().now(), Clock::virtual_time().now(), "the answer came at once: no jump");
     }
 
     #[test]
+    fn a_thread_that_has_told_its_answer_does_not_keep_virtual_time_from_jumping() {
+        let (driver, _unpark) = in_virtual_time();
+        assert!(driver.may_jump());
+        let (given, given_asker) = answer();
+        let (dropped, dropped_asker) = answer::<()>();
+        driver.expect(given_asker.told());
+        let forgotten = driver.expect(dropped_asker.told());
+        assert!(!driver.may_jump());
+        given.give(Ok(()));
+        assert!(!driver.may_jump(), "the other one still owes its answer");
+        drop(dropped);
+        assert!(driver.may_jump(), "though nobody has looked at either answer");
+        driver.expect_no_more(forgotten);
+    }
+
+    #[test]
     fn in_virtual_time_a_talkative_world_does_not_keep_a_timer_from_firing() {
-        let (driver, unpark) = with_a_thread_at_work();
+        let (driver, unpark) = in_virtual_time();
         let start = driver.clock().now();
         driver.insert(start + HOUR, Waker::noop().clone());
         unpark.wake_by_ref();
-        driver.park();
+        driver.park(false);
         assert_eq!(driver.clock().now(), start);
         driver.waited.set(HOUR);
-        driver.park();
+        driver.park(false);
         assert_eq!(driver.clock().now(), start + HOUR);
         assert!(driver.wheel.borrow().is_empty());
     }

@@ -13,6 +13,7 @@
 //! the loop, before timers and sockets go.
 //! Does not know: what tasks do.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -26,7 +27,7 @@ use crate::clock::Clock;
 use crate::context::{self, Parts};
 use crate::driver::Driver;
 use crate::join_handle::JoinHandle;
-use crate::observer::Observer;
+use crate::observer::{self, Event, Observer, Outcome, TaskId};
 use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Round, Scheduler};
@@ -86,8 +87,9 @@ impl EventLoop {
     #[doc(alias = "run")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = context::enter(&self.parts, "block_on()");
+        // Left last but for the loop itself: a task is over when its future has been dropped.
+        let root = Root::enter(self.tasks(), Location::caller());
         let mut future = pin!(future);
-        let _root = Root::enter(self.tasks(), Location::caller());
         let mut output = None;
         self.run(&mut |cx| match future.as_mut().poll(cx) {
             Poll::Ready(value) => {
@@ -96,6 +98,7 @@ impl EventLoop {
             }
             Poll::Pending => false,
         });
+        root.outcome.set(Outcome::Returned);
         output.expect("the loop runs until the root is done")
     }
 
@@ -153,11 +156,17 @@ impl EventLoop {
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Round::Polled(polled) => polls += polled.max(1),
             }
-            if queue.is_empty() && queue.address().settle() {
-                driver.park();
-                queue.address().rise();
-                polls = 0;
-            } else if polls >= POLLS_PER_LOOK {
+            if queue.is_empty() {
+                // Asked before the last look at the mail: who has given his answer by now has left mail.
+                let may_jump = driver.may_jump();
+                if queue.address().settle() {
+                    driver.park(may_jump);
+                    queue.address().rise();
+                    polls = 0;
+                    continue;
+                }
+            }
+            if polls >= POLLS_PER_LOOK {
                 driver.look();
                 polls = 0;
             }
@@ -196,17 +205,20 @@ impl fmt::Debug for EventLoop {
 struct Root<'a> {
     tasks: &'a Tasks,
     key: Key,
+    outcome: Cell<Outcome>,
 }
 
 impl Root<'_> {
     fn enter<'a>(tasks: &'a Tasks, site: &'static Location<'static>) -> Root<'a> {
-        Root { tasks, key: tasks.admit_root(site) }
+        // If it leaves by a panic, nobody comes to say so.
+        Root { tasks, key: tasks.admit_root(site), outcome: Cell::new(Outcome::Panicked) }
     }
 }
 
 impl Drop for Root<'_> {
     fn drop(&mut self) {
         self.tasks.dismiss_root(self.key);
+        observer::tell(|| Event::Finished { task: TaskId(0), outcome: self.outcome.get() });
     }
 }
 

@@ -47,7 +47,8 @@ use crate::task::Arrivals;
 ///
 /// Outside a running loop. The await panics as soon as a child has panicked, with the same payload,
 /// and also if somebody else cancelled a child, whose output cannot be had any more; the other
-/// children are cancelled first. [`gather_settled`] takes both as values.
+/// children are cancelled first. [`gather_settled`] takes both as values. It panics, too, when awaited
+/// again after it has given its result.
 #[track_caller]
 pub fn gather<F>(futures: impl IntoIterator<Item = F>) -> Gather<F::Output>
 where
@@ -111,7 +112,7 @@ where
 ///
 /// # Panics
 ///
-/// Outside a running loop.
+/// Outside a running loop; and when awaited again after it has given its result.
 #[track_caller]
 #[doc(alias = "return_exceptions")]
 pub fn gather_settled<F>(futures: impl IntoIterator<Item = F>) -> GatherSettled<F::Output>

@@ -420,11 +420,27 @@ impl<T, E> Members<T, E> {
                 other => quietly(|| drop(other)),
             }
         }
-        // One by one: of two destructors that panic in one sweep, the second would abort the process.
+        self.drop_outputs();
+        panic::resume_unwind(first.expect("there was one a moment ago"));
+    }
+}
+
+impl<T, E> Members<T, E> {
+    /// One by one: of two destructors that panic in one sweep, the second would abort the process.
+    fn drop_outputs(&self) {
         for output in self.done.take() {
             quietly(|| drop(output));
         }
-        panic::resume_unwind(first.expect("there was one a moment ago"));
+    }
+}
+
+/// What nobody asked for: values beside an error, or all of it when the group is dropped.
+impl<T, E> Drop for Members<T, E> {
+    fn drop(&mut self) {
+        self.drop_outputs();
+        for failure in self.failures.take() {
+            quietly(|| drop(failure));
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,7 +24,6 @@ use crate::context;
 use crate::event_loop::EventLoop;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
-use crate::join_handle::CancelHandle;
 use crate::spawn::spawn;
 use crate::task_queue;
 
@@ -92,19 +90,21 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let (answer, asker) = answer();
-        let task = Arc::new(Mutex::new(None));
-        let remember = task.clone();
         let errand = move || {
-            // Locked until it is there to be found: a cancel() that comes too late to call the errand
-            // off waits for the task's handle.
-            let mut remember = remember.lock().unwrap_or_else(PoisonError::into_inner);
+            // An asker that has merely gone away leaves the task to run on.
             if answer.begin() || !answer.is_called_off() {
-                *remember = Some(spawn(run_and_answer(make, answer)).cancel_handle());
+                let work = answer.work();
+                let task = spawn(run_and_answer(make, answer));
+                let remote = task.cancel_handle();
+                // Whoever called it off meanwhile found nothing yet to call it off by.
+                if work.is_some_and(|work| !work.stop_by(Box::new(move || remote.cancel()))) {
+                    task.cancel();
+                }
             }
         };
         // A refused errand is dropped here, and its answer with it: "cancelled".
         let _ = self.address.send(Errand::Run(Box::new(errand)));
-        RemoteHandle { asker, task }
+        RemoteHandle { asker }
     }
 
     /// Whether the loop still lives.
@@ -152,10 +152,13 @@ impl EventLoop {
 /// The result of a future sent to a loop: awaited under any executor, or waited for by a thread.
 ///
 /// Dropping it detaches the task.
+///
+/// # Panics
+///
+/// When awaited again after it has given its result.
 #[must_use = "dropping the handle lets the task run on unobserved: wait for it, or await it"]
 pub struct RemoteHandle<T> {
     asker: Asker<T>,
-    task: Arc<Mutex<Option<CancelHandle>>>,
 }
 
 impl<T> RemoteHandle<T> {
@@ -169,7 +172,7 @@ impl<T> RemoteHandle<T> {
     ///
     /// # Panics
     ///
-    /// Inside a running loop.
+    /// Inside a running loop; and if the result was given already, to an await.
     #[track_caller]
     #[doc(alias = "result")]
     pub fn wait(self) -> Result<T, JoinError> {
@@ -178,7 +181,10 @@ impl<T> RemoteHandle<T> {
                 "RemoteHandle::wait() was called inside a running loop, which would stop that loop: await the handle instead"
             );
         }
-        self.asker.wait(None).expect("a handle gives its result once, and wait() consumes it")
+        let Poll::Ready(result) = self.asker.wait(None) else {
+            unreachable!("a wait without limit ends with the result")
+        };
+        once(result)
     }
 
     /// As [`wait`](RemoteHandle::wait), for so long at most: then the handle comes back, to wait again or to cancel.
@@ -189,7 +195,7 @@ impl<T> RemoteHandle<T> {
     ///
     /// # Panics
     ///
-    /// Inside a running loop.
+    /// As [`wait`](RemoteHandle::wait).
     #[track_caller]
     pub fn wait_timeout(self, limit: Duration) -> Result<Result<T, JoinError>, RemoteHandle<T>> {
         if context::try_current().is_some() {
@@ -197,18 +203,15 @@ impl<T> RemoteHandle<T> {
                 "RemoteHandle::wait_timeout() was called inside a running loop, which would stop that loop: use timeout() there"
             );
         }
-        self.asker.wait(Some(limit)).ok_or(self)
+        match self.asker.wait(Some(limit)) {
+            Poll::Ready(result) => Ok(once(result)),
+            Poll::Pending => Err(self),
+        }
     }
 
     /// Asks the loop to cancel the task, from any thread. Nothing happens if it is over.
     pub fn cancel(&self) {
-        if self.asker.call_off() {
-            return;
-        }
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(task) = task {
-            task.cancel();
-        }
+        self.asker.stop();
     }
 
     /// Whether the result is there.
@@ -223,8 +226,13 @@ impl<T> Future for RemoteHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(result) = self.asker.poll(cx) else { return Poll::Pending };
-        Poll::Ready(result.expect("a RemoteHandle gives its result once: await it only once"))
+        Poll::Ready(once(result))
     }
+}
+
+#[track_caller]
+fn once<T>(result: Option<Result<T, JoinError>>) -> Result<T, JoinError> {
+    result.expect("a RemoteHandle gives its result once: await it only once, or wait for it")
 }
 
 impl<T> fmt::Debug for RemoteHandle<T> {

@@ -16,11 +16,10 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use crate::arena::Key;
+use crate::locks::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError, shared};
 
 /// Leaves a wake for the loop `number`. If none lives there, nothing happens.
 #[cold]
@@ -34,11 +33,13 @@ pub(crate) fn wake(number: u32, key: Key) {
 }
 
 /// Loops that can be alive at once: what 12 bits of a waker can tell apart.
-const MAX_LOOPS: usize = 1 << 12;
+/// (A model has few loops, and makes the table anew for each of its runs.)
+const MAX_LOOPS: usize = if cfg!(loom) { 2 } else { 1 << 12 };
 
-/// Every live loop's inbox, found by the loop's number.
-static LOOPS: [Desk; MAX_LOOPS] =
-    [const { Desk { has_mail: AtomicBool::new(false), inbox: Mutex::new(None) } }; MAX_LOOPS];
+shared! {
+    /// Every live loop's inbox, found by the loop's number.
+    static LOOPS: [Desk; MAX_LOOPS] = Desk { has_mail: AtomicBool::new(false), inbox: Mutex::new(None) }
+}
 
 /// Where other threads leave word for one loop.
 struct Desk {
@@ -216,7 +217,9 @@ struct Numbers {
     last_serial: u64,
 }
 
-static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { fresh: 0, used: VecDeque::new(), last_serial: 0 });
+shared! {
+    static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { fresh: 0, used: VecDeque::new(), last_serial: 0 })
+}
 
 impl Numbers {
     fn take() -> Option<Address> {

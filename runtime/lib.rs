@@ -43,7 +43,7 @@
 //! 3  join_handle  task  answer                             a boxed future and its handle
 //! 2  waker                                                 a number that wakes
 //! 1  task_queue  inbox  order  reactor  timer_wheel  pool  wait_list  join_error
-//! 0  arena  wakers  observer  clock  quietly               pure data
+//! 0  arena  wakers  observer  clock  quietly  locks        pure data, and the door to std's locks
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
 
@@ -61,6 +61,7 @@ mod handle;
 mod inbox;
 mod join_error;
 mod join_handle;
+mod locks;
 pub mod net;
 mod observer;
 mod order;

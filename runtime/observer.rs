@@ -194,11 +194,11 @@ pub enum Event<'a> {
         /// The line of the call.
         site: &'static Location<'static>,
     },
-    /// A lock or permits were given back.
+    /// A lock or permits were given back, or permits forgotten for good: nobody has them any more.
     Released {
-        /// Who gave it back.
+        /// Who had it.
         by: Actor,
-        /// What was given back.
+        /// What he had.
         resource: Resource,
     },
     /// A task is over and its future is dropped.

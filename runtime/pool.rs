@@ -14,9 +14,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 use std::time::Duration;
+
+use crate::locks::{Arc, Condvar, Mutex, MutexGuard, PoisonError, ThreadBuilder};
 
 /// Longer than most pauses between bursts, short enough not to hold an idle program's memory.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +48,7 @@ impl Pool {
     /// At most `limit` threads, of which none is started yet. `None` is four more than there are
     /// processors, and 32 at most: asyncio's figure.
     pub(crate) fn new(limit: Option<usize>) -> Pool {
-        let shared = Shared { limit, state: Mutex::default(), work: Condvar::new() };
+        let shared = Shared { limit, state: Mutex::new(State::default()), work: Condvar::new() };
         Pool { shared: Arc::new(shared) }
     }
 
@@ -73,7 +75,7 @@ impl Pool {
         state.threads += 1;
         drop(state);
         let shared = self.shared.clone();
-        let started = thread::Builder::new().name("roundel-pool".into()).spawn(move || shared.work());
+        let started = ThreadBuilder::new().name("roundel-pool".into()).spawn(move || shared.work());
         let Err(error) = started else { return Ok(()) };
         let mut state = self.shared.lock();
         state.threads -= 1;
@@ -123,7 +125,7 @@ impl Shared {
     fn limit(&self) -> usize {
         // Asked for at the first job and not before: it takes longer than all else a loop is made of.
         static PROCESSORS: OnceLock<usize> = OnceLock::new();
-        let processors = || *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, |n| n.get()));
+        let processors = || *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, |n| n.get()));
         self.limit.map_or_else(|| (processors() + 4).min(32), |limit| limit.max(1))
     }
 

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::answer::{Asker, answer};
+use crate::arena::Key;
 use crate::context;
 use crate::driver::Driver;
 use crate::join_error::JoinError;
@@ -62,8 +63,8 @@ where
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
-    driver.count_jobs(1);
-    ThreadHandle { asker, refused, counted: Some(driver) }
+    let job = driver.expect(asker.told());
+    ThreadHandle { asker, refused, expected: Some((driver, job)) }
 }
 
 /// The result of a closure on the thread pool, to be awaited. Made by [`to_thread`].
@@ -77,8 +78,8 @@ where
 pub struct ThreadHandle<T> {
     asker: Asker<T>,
     refused: Option<io::Error>,
-    /// The loop that counts this as work under way, until the result is here.
-    counted: Option<Rc<Driver>>,
+    /// The loop that expects this result of the world, until it is here.
+    expected: Option<(Rc<Driver>, Key)>,
 }
 
 impl<T> ThreadHandle<T> {
@@ -94,9 +95,9 @@ impl<T> ThreadHandle<T> {
         self.refused.is_some() || self.asker.is_given()
     }
 
-    fn uncount(&mut self) {
-        if let Some(driver) = self.counted.take() {
-            driver.count_jobs(-1);
+    fn expect_no_more(&mut self) {
+        if let Some((driver, job)) = self.expected.take() {
+            driver.expect_no_more(job);
         }
     }
 }
@@ -118,14 +119,14 @@ impl<T> Future for ThreadHandle<T> {
                 }
             },
         };
-        self.uncount();
+        self.expect_no_more();
         Poll::Ready(result.expect("a to_thread() handle gives its result once: await it only once"))
     }
 }
 
 impl<T> Drop for ThreadHandle<T> {
     fn drop(&mut self) {
-        self.uncount();
+        self.expect_no_more();
     }
 }
 

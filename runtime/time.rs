@@ -38,7 +38,7 @@ impl Instant {
 ///
 /// # Panics
 ///
-/// Outside a running loop; and when awaited after its loop is gone.
+/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let mut sleep = Sleep::after(duration, "sleep()");
@@ -52,7 +52,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// Outside a running loop; and when awaited after its loop is gone.
+/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
@@ -199,6 +199,12 @@ impl Future for Sleep {
             if self.driver.is_closed() {
                 panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
             }
+            if context::is_in_another(&self.driver) {
+                panic!(
+                    "the sleep made at {} belongs to another loop, which does not run: await it in its own",
+                    self.site
+                );
+            }
             self.arm(cx.waker().clone());
         }
         Poll::Pending
@@ -257,7 +263,7 @@ impl From<Elapsed> for std::io::Error {
 ///
 /// # Panics
 ///
-/// Outside a running loop.
+/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
 #[track_caller]
 #[doc(alias = "wait_for")]
 pub fn timeout<F: Future>(
@@ -280,7 +286,7 @@ pub fn timeout<F: Future>(
 ///
 /// # Panics
 ///
-/// Outside a running loop.
+/// As [`timeout`].
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
     within(Sleep::until(deadline, "timeout_at()"), future)
@@ -345,11 +351,19 @@ impl Interval {
     }
 
     /// Waits for the next tick and gives the time it was due. Dropping the future half-way loses no tick.
+    ///
+    /// # Panics
+    ///
+    /// When awaited inside another loop than its own, or after its own is gone.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
     /// The next tick, for a future of your own.
+    ///
+    /// # Panics
+    ///
+    /// As [`tick`](Interval::tick).
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
         let due = self.sleep.deadline();

@@ -6,6 +6,7 @@
 //! | a nested `block_on` or `turn` | a_loop_inside_a_loop_is_refused_at_the_line_of_the_call |
 //! | awaiting one's own handle, or one handle twice | a_handle_that_can_give_nothing_says_so_at_the_line_of_the_await |
 //! | a sleep that outlives its loop | a_sleep_that_outlives_its_loop_names_both_lines |
+//! | a sleep in another loop than its own | a_sleep_that_is_awaited_in_another_loop_names_both_lines (T20) |
 //! | timers at the end of time | a_wheel_of_timers_at_the_end_of_time_harms_nobody (T1, T2, T3, T4, T9, T39) |
 //! | a panic in a task, its destructor, its output | a_panic_keeps_its_line; tasks: a_panic_in_a_destructor_ends_that_task_only, an_output_that_panics_when_dropped_harms_nobody |
 //! | a loop dropped with live tasks | event_loop: block_on_drops_what_is_left_before_it_returns |
@@ -149,6 +150,23 @@ fn a_sleep_that_outlives_its_loop_names_both_lines() {
     });
     assert_at("too late", "await it inside the loop that made it", &panics);
     assert!(panics[0].text.contains(&format!("{}:{line}", file!())), "{panics:?}");
+}
+
+#[test]
+fn a_sleep_that_is_awaited_in_another_loop_names_both_lines() {
+    // T20
+    let home = virtual_loop();
+    let line = line!() + 1;
+    let stray = home.block_on(async { sleep(millis(1)) });
+    let (_, panics) = panics_during(|| {
+        virtual_loop().block_on(async {
+            stray.await; // far from home
+        })
+    });
+    assert_at("far from home", "belongs to another loop, which does not run: await it in its own", &panics);
+    assert!(panics[0].text.contains(&format!("{}:{line}", file!())), "{panics:?}");
+    let stray = home.block_on(async { sleep(millis(1)) });
+    home.block_on(stray);
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //! | no circle | a_circle_is_found |
 //! | one `unsafe`, in waker.rs | a_second_unsafe_is_found |
 //! | mio in reactor.rs and net/ only | mio_outside_its_rooms_is_found |
+//! | locks and atomics from locks.rs only | a_lock_from_elsewhere_is_found |
+//! | no leave to import that nobody uses | a_leave_that_nobody_uses_is_found |
 //! | every file has a floor, and every room its file | a_file_on_no_floor_is_found; a_missing_room_is_found |
 //! | comments, strings and test modules do not count | what_is_no_code_is_not_read |
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -18,7 +20,7 @@ use std::path::Path;
 
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
-    &["arena", "wakers", "observer", "clock", "quietly"],
+    &["arena", "wakers", "observer", "clock", "quietly", "locks"],
     &["task_queue", "inbox", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
     &["waker"],
     &["task", "join_handle", "answer"],
@@ -29,20 +31,12 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may import from the same floor, and what.
-const NEIGHBOURS: &[(&str, &[&str])] = &[
-    ("task_queue", &["inbox"]),
-    ("join_handle", &["task"]),
-    ("event_loop", &["context"]),
-    ("net", &["spawn", "time"]),
-    ("gather", &["spawn", "time"]),
-    ("group", &["spawn", "time", "gather"]),
-    ("thread", &["spawn", "time"]),
-    ("handle", &["spawn", "time"]),
-];
+const NEIGHBOURS: &[(&str, &[&str])] =
+    &[("task_queue", &["inbox"]), ("join_handle", &["task"]), ("event_loop", &["context"]), ("handle", &["spawn"])];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.
 const BESIDE: &[(&str, &[&str])] =
-    &[("sync", &["wait_list", "wakers", "observer"]), ("yield_now", &["observer"]), ("generator", &["observer"])];
+    &[("sync", &["wait_list", "observer"]), ("yield_now", &["observer"]), ("generator", &[])];
 
 /// The top floor but one, whose rooms may use those beside the stairs.
 const USERS: usize = 6;
@@ -53,9 +47,14 @@ const ROOMS_OF_MIO: &[&str] = &["reactor", "net"];
 /// Where the one `unsafe` is.
 const ROOM_OF_UNSAFE: &str = "waker";
 
+/// What two threads share comes through one door, behind which a model can put its own.
+const ROOM_OF_LOCKS: &str = "locks";
+const LOCKS: [&str; 6] = ["atomic", "Barrier", "Condvar", "mpsc", "Mutex", "RwLock"];
+
 /// Rooms without which this is another house.
 const MUST_EXIST: &[&str] = &[
     "arena",
+    "locks",
     "observer",
     "clock",
     "task_queue",
@@ -90,6 +89,7 @@ fn the_house_stands() {
     read_all(Path::new("runtime"), Path::new("runtime"), &mut house);
     let mut faults = inspect(&house);
     faults.extend(missing_rooms(&house));
+    faults.extend(unused_leaves(&house));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
@@ -121,6 +121,9 @@ fn inspect(house: &House) -> Vec<String> {
             if words(text).any(|word| word == "mio") && !ROOMS_OF_MIO.contains(&room) {
                 faults.push(format!("{}: names mio, which only {ROOMS_OF_MIO:?} may", place(line)));
             }
+            if text.contains("std::sync") && words(text).any(|word| LOCKS.contains(&word)) && room != ROOM_OF_LOCKS {
+                faults.push(format!("{}: takes a lock from elsewhere than {ROOM_OF_LOCKS}.rs", place(line)));
+            }
             for word in words(text) {
                 if word == "unsafe" {
                     unsafes.push((room, place(line)));
@@ -150,6 +153,18 @@ fn missing_rooms(house: &House) -> Vec<String> {
     let rooms: BTreeSet<&str> = house.keys().map(|file| room_of(file)).collect();
     let missing = MUST_EXIST.iter().filter(|room| !rooms.contains(*room));
     missing.map(|room| format!("runtime/{room}.rs is missing")).collect()
+}
+
+/// Leaves to import on one's own floor, or from beside the stairs, that nobody makes use of.
+fn unused_leaves(house: &House) -> Vec<String> {
+    let mut used = BTreeSet::new();
+    for (file, source) in house {
+        let targets = imports_of(&code_of(source), stem_of(file));
+        used.extend(targets.iter().map(|(_, target)| (room_of(file).to_owned(), room_of(target).to_owned())));
+    }
+    let leaves = NEIGHBOURS.iter().chain(BESIDE).flat_map(|(room, targets)| targets.iter().map(move |to| (*room, *to)));
+    let unused = leaves.filter(|&(room, target)| !used.contains(&(room.to_owned(), target.to_owned())));
+    unused.map(|(room, target)| format!("{room} may import {target}, and does not: take the leave away")).collect()
 }
 
 /// The name of `net/tcp.rs` is `net/tcp`, that of `net/mod.rs` is `net`.
@@ -424,7 +439,7 @@ fn an_import_from_a_higher_floor_is_found() {
         ),
         (
             "gather.rs",
-            "use crate::spawn::spawn;\nfn f() -> crate::group::TaskGroup { crate::yield_now::yield_now(); }\n",
+            "use crate::task::Tasks;\nfn f() -> crate::group::TaskGroup { crate::yield_now::yield_now(); }\n",
         ),
         (
             "sync/lock.rs",
@@ -490,6 +505,24 @@ fn mio_outside_its_rooms_is_found() {
     ]));
     let names = faults.iter().map(|fault| fault.split(": ").next().unwrap());
     assert_eq!(names.collect::<Vec<_>>(), ["runtime/driver.rs:2", "runtime/task.rs:1"]);
+}
+
+#[test]
+fn a_lock_from_elsewhere_is_found() {
+    let faults = inspect(&house([
+        ("locks.rs", "pub(crate) use std::sync::Mutex;"),
+        ("pool.rs", "use std::sync::OnceLock;\nuse std::sync::{Arc, Mutex};\n"),
+        ("task.rs", "use crate::locks::Mutex;\nfn f(_: &std::sync::atomic::AtomicBool) {}"),
+    ]));
+    let names = faults.iter().map(|fault| fault.split(": ").next().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["runtime/pool.rs:2", "runtime/task.rs:2"]);
+}
+
+#[test]
+fn a_leave_that_nobody_uses_is_found() {
+    let faults = unused_leaves(&house([("handle.rs", "use crate::spawn::spawn;"), ("event_loop.rs", "")]));
+    assert!(faults.contains(&"event_loop may import context, and does not: take the leave away".to_owned()));
+    assert!(!faults.iter().any(|fault| fault.starts_with("handle")));
 }
 
 #[test]

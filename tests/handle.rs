@@ -7,19 +7,25 @@
 //! | ..._with_timeout | a_thread_that_gives_up_cancels_the_task_and_none_is_left |
 //! | ..._task_cancelled | a_cancel_crosses_to_the_thread_that_waits |
 //! | ..._task_factory_exception | a_closure_that_panics_instead_of_making_a_future_is_reported |
+//! | a cancel between making and handle | a_task_cancelled_while_it_is_being_made_never_runs |
+//! | a result is given once | a_result_that_was_given_already_is_not_waited_for |
 //! | section 0, 10 | a_future_sent_to_a_sleeping_loop_wakes_it |
 #![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::cell::RefCell;
 use std::future::pending;
 use std::panic;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use futures::task::{LocalSpawnExt, SpawnExt};
-use roundel::{EventLoop, Handle, all_tasks, block_on, spawn, to_thread, yield_now};
+use roundel::{Event, EventLoop, Handle, Observer, RemoteHandle, all_tasks, block_on, spawn, to_thread, yield_now};
+use support::panics_during;
 
 /// Runs `work` in a thread of its own while the loop waits for it.
 fn beside<T: Send + 'static>(work: impl FnOnce(Handle) -> T + Send + 'static) -> T {
@@ -198,4 +204,45 @@ fn a_remote_handle_that_is_dropped_detaches_its_task() {
     drop(event_loop.handle().spawn(async move { sender.send("ran").unwrap() }));
     event_loop.turn();
     assert_eq!(receiver.try_recv(), Ok("ran"));
+}
+
+#[test]
+fn a_result_that_was_given_already_is_not_waited_for() {
+    let (result, panics) = panics_during(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let mut remote = event_loop.handle().spawn(async { 1 });
+        assert_eq!(event_loop.block_on(&mut remote).unwrap(), 1);
+        let _ = remote.wait_timeout(Duration::ZERO);
+    });
+    assert!(result.is_err());
+    assert_eq!(panics[0].text, "a RemoteHandle gives its result once: await it only once, or wait for it");
+    assert!(panics[0].file.ends_with("tests/handle.rs"));
+}
+
+#[test]
+fn a_task_cancelled_while_it_is_being_made_never_runs() {
+    // The observer is the one party that can come between the making of a task and its handle.
+    struct Canceller(RefCell<Option<RemoteHandle<()>>>);
+    impl Observer for Canceller {
+        fn event(&self, event: &Event<'_>) {
+            if let (Event::Spawned { .. }, Some(remote)) = (event, &*self.0.borrow()) {
+                remote.cancel();
+            }
+        }
+    }
+    let canceller = Rc::new(Canceller(RefCell::default()));
+    let event_loop = EventLoop::builder().observer(canceller.clone()).build().unwrap();
+    event_loop.block_on(async {
+        let ran = Arc::new(AtomicBool::new(false));
+        let remote = Handle::current().spawn({
+            let ran = ran.clone();
+            async move { ran.store(true, Ordering::SeqCst) }
+        });
+        canceller.0.replace(Some(remote));
+        yield_now().await;
+        yield_now().await;
+        let remote = canceller.0.take().unwrap();
+        assert!(remote.await.unwrap_err().is_cancelled());
+        assert!(!ran.load(Ordering::SeqCst));
+    });
 }

@@ -3,6 +3,7 @@
 //! | promise | test |
 //! |---|---|
 //! | every event, in order | a_small_program_is_told_event_by_event |
+//! | the root's end too | a_root_is_over_when_its_future_has_been_dropped |
 //! | ends, and who woke | every_end_and_every_waker_has_its_name |
 //! | parked, unparked, fired | a_loop_on_the_real_clock_tells_of_its_sleep |
 //! | primitives tell too | a_lock_tells_who_waits_takes_and_gives_back |
@@ -35,7 +36,7 @@ use roundel::{
     Clock, Event, EventLoop, Instant, Observer, Order, all_tasks, current_task, sleep, sleep_until, spawn, spawn_named,
     timeout, yield_now,
 };
-use support::{Trace, millis, panic_text, panics_during, virtual_loop};
+use support::{OnDrop, Trace, millis, panic_text, panics_during, virtual_loop};
 
 /// Writes every event down in a few words.
 #[derive(Default)]
@@ -113,8 +114,36 @@ fn a_small_program_is_told_event_by_event() {
             "task 0 woken by Task(task 1)",
             "task 0 {",
             "} task 0 ready",
+            "task 0 Returned",
         ]
     );
+}
+
+#[test]
+fn a_root_is_over_when_its_future_has_been_dropped() {
+    let (notes, event_loop) = watched(Clock::virtual_time());
+    let dropped = Rc::new(Cell::new(false));
+    let root = {
+        let (notes, dropped) = (notes.clone(), dropped.clone());
+        let at_drop = OnDrop(move || {
+            dropped.set(true);
+            assert!(!notes.0.borrow().iter().any(|line| line == "task 0 Panicked"), "not over before that");
+        });
+        async move {
+            let _at_drop = at_drop;
+            pending::<()>().await;
+        }
+    };
+    let (result, _) = panics_during(|| {
+        event_loop.block_on(async {
+            spawn(async {}).await.unwrap();
+            let mut root = Box::pin(root);
+            let _ = futures::poll!(&mut root);
+            panic!("on purpose");
+        })
+    });
+    assert!(result.is_err() && dropped.get());
+    assert_eq!(notes.take().last().unwrap(), "task 0 Panicked");
 }
 
 #[test]

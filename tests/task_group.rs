@@ -46,7 +46,7 @@ use std::rc::Rc;
 use futures::FutureExt;
 use roundel::{CancelHandle, GroupClosed, GroupError, GroupHandle, Instant, JoinError, TaskGroup};
 use roundel::{all_tasks, sleep, spawn, timeout, yield_now};
-use support::{NoteDrop, Trace, millis as ms, virtual_loop};
+use support::{NoteDrop, Trace, millis as ms, panics_during, virtual_loop};
 
 type Error = &'static str;
 
@@ -113,7 +113,7 @@ fn a_group_joined_gives_the_values_in_order_of_completion() {
         yield_now().await;
         assert_eq!((group.len(), group.is_empty()), (1, false));
         assert_eq!(group.join().await.unwrap(), [1, 2, 3]);
-        assert_eq!(TaskGroup::<u8, Error>::default().join().await.unwrap(), []);
+        assert!(TaskGroup::<u8, Error>::default().join().await.unwrap().is_empty());
     });
 }
 
@@ -484,6 +484,37 @@ fn a_panic_weighs_more_than_an_error() {
         let joined = spawn(group.join());
         assert_eq!(message(joined.await.unwrap_err()), "then a panic");
     });
+}
+
+#[test]
+fn outputs_beside_an_error_whose_destructors_panic_harm_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a bomb");
+        }
+    }
+    let (result, panics) = panics_during(|| {
+        virtual_loop().block_on(async {
+            let group = TaskGroup::new();
+            for _ in 0..2 {
+                group.spawn(async { Ok(Bomb) }).unwrap();
+            }
+            group.spawn(async { Err("the third fails") }).unwrap();
+            let failed = group.join().await.map(|_| ()).unwrap_err();
+            // A group that is dropped with values in it is another way to the same place.
+            let dropped = TaskGroup::<Bomb, &str>::new();
+            for _ in 0..2 {
+                dropped.spawn(async { Ok(Bomb) }).unwrap();
+            }
+            yield_now().await;
+            assert!(dropped.is_empty());
+            drop(dropped);
+            failed.into_first()
+        })
+    });
+    assert_eq!(result.unwrap(), "the third fails");
+    assert_eq!(panics.len(), 4);
 }
 
 #[test]

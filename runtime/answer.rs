@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Answer  --give(result)-->  [ Open(work) | Given(result) | Taken ]  <--poll, or wait--  Asker
-//!   dropped: "cancelled"                                                 dropped: nobody asks any more
+//!   dropped: "cancelled"                                                 dropped while open: Unasked
 //!
 //!   work:  Waiting --begin--> Running --stop_by(how)--> Stoppable
 //!   stop:  called off         noted, for stop_by to see  stopped
@@ -54,8 +54,10 @@ enum State<T> {
         waker: Option<Waker>,
     },
     Given(Outcome<T>),
-    /// The asker has it, or has gone.
+    /// The asker has had it.
     Taken,
+    /// The asker has gone away before it was given.
+    Unasked,
 }
 
 /// How far the work has come, as far as stopping it goes.
@@ -78,7 +80,8 @@ impl<T> Shared<T> {
 
     fn give(&self, outcome: Outcome<T>) {
         let mut state = self.lock();
-        if matches!(*state, State::Taken) {
+        if !matches!(*state, State::Open { .. }) {
+            // Nobody asks, or it was called off and whoever had the work lets it go now.
             drop(state);
             drop(outcome);
             return;
@@ -116,9 +119,9 @@ impl<T> Answer<T> {
         }
     }
 
-    /// Whether the work was called off; not so if the asker merely went away.
-    pub(crate) fn is_called_off(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| matches!(*shared.lock(), State::Given(_)))
+    /// Whether the asker merely went away, without calling the work off.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| matches!(*shared.lock(), State::Unasked))
     }
 
     /// For whoever starts the work: where to say how it is stopped.
@@ -240,7 +243,10 @@ fn take<T>(mut state: MutexGuard<'_, State<T>>) -> Option<Outcome<T>> {
 
 impl<T> Drop for Asker<T> {
     fn drop(&mut self) {
-        let before = mem::replace(&mut *self.shared.lock(), State::Taken);
+        let mut state = self.shared.lock();
+        let after = if matches!(*state, State::Open { .. }) { State::Unasked } else { State::Taken };
+        let before = mem::replace(&mut *state, after);
+        drop(state);
         drop(before);
     }
 }

@@ -92,7 +92,7 @@ impl Handle {
         let (answer, asker) = answer();
         let errand = move || {
             // An asker that has merely gone away leaves the task to run on.
-            if answer.begin() || !answer.is_called_off() {
+            if answer.begin() || answer.is_unasked() {
                 let work = answer.work();
                 let task = spawn(run_and_answer(make, answer));
                 let remote = task.cancel_handle();

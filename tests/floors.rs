@@ -401,10 +401,10 @@ fn end_of_character(bytes: &[char], at: usize) -> Option<usize> {
     (bytes.get(at + 2) == Some(&'\'')).then_some(at + 3)
 }
 
-/// Blanks what stands under `#[cfg(test)]`: test modules may import what they like.
+/// Blanks what stands under `#[cfg(test)]` or `#[cfg(all(test, ..))]`: test modules may import what they like.
 fn without_tests(code: &str) -> String {
     let mut code = code.to_owned();
-    while let Some(at) = code.find("#[cfg(test)]") {
+    while let Some(at) = code.find("#[cfg(test)]").or_else(|| code.find("#[cfg(all(test,")) {
         let body = code[at..].find(['{', ';']).map_or(code.len(), |length| at + length);
         let mut end = body + 1;
         if code[body..].starts_with('{') {

@@ -8,6 +8,7 @@
 //! | ..._task_cancelled | a_cancel_crosses_to_the_thread_that_waits |
 //! | ..._task_factory_exception | a_closure_that_panics_instead_of_making_a_future_is_reported |
 //! | a cancel between making and handle | a_task_cancelled_while_it_is_being_made_never_runs |
+//! | K11 a cancel whose answer was taken | a_task_called_off_before_the_loop_looked_never_runs_though_its_result_was_taken |
 //! | a result is given once | a_result_that_was_given_already_is_not_waited_for |
 //! | section 0, 10 | a_future_sent_to_a_sleeping_loop_wakes_it |
 #![allow(clippy::unwrap_used)]
@@ -245,4 +246,15 @@ fn a_task_cancelled_while_it_is_being_made_never_runs() {
         assert!(remote.await.unwrap_err().is_cancelled());
         assert!(!ran.load(Ordering::SeqCst));
     });
+}
+
+#[test]
+fn a_task_called_off_before_the_loop_looked_never_runs_though_its_result_was_taken() {
+    // K11
+    let event_loop = EventLoop::new().unwrap();
+    let remote = event_loop.handle().spawn_with(|| async { panic!("it was called off") });
+    remote.cancel();
+    assert!(remote.wait().unwrap_err().is_cancelled());
+    event_loop.turn();
+    assert!(event_loop.all_tasks().is_empty());
 }

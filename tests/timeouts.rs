@@ -870,14 +870,14 @@ fn a_waker_whose_destructor_panics_leaves_the_timers_in_order() {
 fn a_sleep_stays_with_the_loop_that_made_it() {
     // T20; one that is not due is refused: bad_use, a_sleep_that_is_awaited_in_another_loop_names_both_lines
     let (first, clock) = manual_loop();
-    let mut slept = first.block_on(async {
+    let slept = first.block_on(async {
         let mut slept = sleep(ms(5));
         assert!(poll!(&mut slept).is_pending());
-        slept
+        Some(slept)
     });
     clock.advance(ms(5));
     virtual_loop().block_on(async {
-        assert!(poll!(&mut slept).is_ready(), "by its own loop's clock");
+        assert!(poll!(slept.unwrap()).is_ready(), "by its own loop's clock");
     });
     let orphan = first.block_on(async { Some(sleep(ms(5))) });
     drop(first);

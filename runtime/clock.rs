@@ -104,8 +104,8 @@ impl Clock {
 
     /// A clock that starts at zero and, whenever nothing is ready, jumps to the next deadline.
     ///
-    /// Programs that only sleep run at once and give the same times in every run. While a
-    /// `to_thread` handle has not given its result or a socket is open, the world may answer: the loop then
+    /// Programs that only sleep run at once and give the same times in every run. While a `to_thread`
+    /// closure whose handle lives owes its answer, or a socket is open, the world may answer: the loop then
     /// waits for it, in real time, as long as the next deadline is away, and jumps only afterwards.
     /// The clock stands still meanwhile, and a timer that is set then and is the earliest has the full
     /// wait before it.

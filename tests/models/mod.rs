@@ -5,6 +5,7 @@
 //!
 //! The cases are the same in every run, for a failure must not come and go. `PROPTEST_CASES=100000`
 //! asks for so many, and for other ones each time; what fails is printed, and belongs into a test of its own.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use proptest::collection::{SizeRange, vec};
 use proptest::prelude::*;

@@ -17,7 +17,9 @@ use std::time::Duration;
 use roundel::{CancelHandle, Clock, EventLoop, JoinError, JoinHandle, sleep, spawn, yield_now};
 
 /// So many tasks and no more, for scripts may spawn themselves.
-const MOST_TASKS: usize = 40;
+const MOST_TASKS: usize = 250;
+/// More than the queue leaves in its line when they are over.
+const MANY: usize = 80;
 const SCRIPTS: usize = 6;
 const FLAGS: usize = 3;
 /// One tick of the wheel, in microseconds.
@@ -38,6 +40,8 @@ pub(crate) enum Step {
     Sleep(u64),
     Spawn(usize),
     Cancel(TaskNumber),
+    /// This one and those after it.
+    CancelMany(TaskNumber),
     CancelByMessage(TaskNumber),
     Join(TaskNumber),
     DropHandle(TaskNumber),
@@ -53,6 +57,7 @@ pub(crate) enum Op {
     /// The next step of a script.
     Script(usize, Step),
     Spawn(usize),
+    SpawnMany(usize),
     Turn,
     /// Runs the loop until its root has given away so many turns.
     BlockOn(usize),
@@ -68,6 +73,7 @@ impl Op {
         let number = usize::from(b);
         match kind % 16 {
             0..=6 => Op::Script(usize::from(a) % SCRIPTS, Step::decode(b, c)),
+            7 | 8 if b < 8 => Op::SpawnMany(usize::from(a) % SCRIPTS),
             7 | 8 => Op::Spawn(usize::from(a) % SCRIPTS),
             9 | 10 => Op::Turn,
             11 => Op::BlockOn(usize::from(a) % 8),
@@ -90,6 +96,7 @@ impl Step {
             7 => Step::RaiseFlag(number % FLAGS),
             8 | 9 => Step::Sleep(u64::from(a % 64) * 100),
             10 | 11 => Step::Spawn(number % SCRIPTS),
+            12 if a < 16 => Step::CancelMany(number),
             12 => Step::Cancel(number),
             13 => Step::CancelByMessage(number),
             14 | 15 => Step::Join(number),
@@ -183,6 +190,9 @@ impl Real {
         match op {
             Op::Script(..) => {}
             Op::Spawn(script) => world.spawn(script, |story| self.event_loop.spawn(story)),
+            Op::SpawnMany(script) => {
+                (0..MANY).for_each(|_| world.spawn(script, |story| self.event_loop.spawn(story)));
+            }
             Op::Turn => return Some(self.event_loop.turn()),
             Op::BlockOn(turns) => {
                 let mut root = std::pin::pin!(async {
@@ -313,6 +323,7 @@ async fn follow(world: Rc<World>, task: TaskNumber, script: usize, at_drop: Rc<R
             Step::Sleep(micros) => sleep(Duration::from_micros(micros)).await,
             Step::Spawn(script) => world.spawn(script, spawn),
             Step::Cancel(other) => world.cancel(other),
+            Step::CancelMany(first) => (first..first + MANY).for_each(|other| world.cancel(other)),
             Step::CancelByMessage(other) => world.cancel_by_message(other),
             Step::Join(other) => {
                 // Its own handle, a task must not await.
@@ -449,6 +460,7 @@ impl Model {
         match op {
             Op::Script(..) => {}
             Op::Spawn(script) => self.spawn(script),
+            Op::SpawnMany(script) => (0..MANY).for_each(|_| self.spawn(script)),
             Op::Turn => {
                 self.inside = true;
                 self.fire();
@@ -594,6 +606,7 @@ impl Model {
             }
             Step::Spawn(script) => self.spawn(script),
             Step::Cancel(other) => self.cancel_by_handle(other),
+            Step::CancelMany(first) => (first..first + MANY).for_each(|other| self.cancel_by_handle(other)),
             Step::CancelByMessage(other) => self.cancel_by_message(other),
             Step::DropHandle(other) => self.drop_handle(other),
             Step::WakeAtDrop(_) | Step::CancelAtDrop(_) => self.tasks[task].at_drop.push(step),

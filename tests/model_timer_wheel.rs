@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use model::Op;
 
 proptest! {
-    #![proptest_config(models::cases(2000))]
+    #![proptest_config(models::cases(4000))]
     #[test]
     fn the_wheel_fires_what_a_sorted_map_would(ops in models::operations(Op::decode, 0..150)) {
         model::run(&ops);

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use roundel::{CancelHandle, Clock, EventLoop, JoinError, JoinHandle, sleep, spawn, yield_now};
+use roundel::{CancelHandle, Clock, EventLoop, JoinError, JoinHandle, sleep, spawn, timeout, yield_now};
 
 /// So many tasks and no more, for scripts may spawn themselves.
 const MOST_TASKS: usize = 250;
@@ -38,6 +38,13 @@ pub(crate) enum Step {
     WaitForFlag(usize),
     RaiseFlag(usize),
     Sleep(u64),
+    /// Sleeps under a time limit.
+    Limited {
+        sleep: u64,
+        limit: u64,
+    },
+    /// Falls asleep for the one time, and then moves the end to the other.
+    Reset(u64, u64),
     Spawn(usize),
     Cancel(TaskNumber),
     /// This one and those after it.
@@ -89,7 +96,8 @@ impl Op {
 impl Step {
     fn decode(kind: u8, a: u8) -> Step {
         let number = usize::from(a);
-        match kind % 20 {
+        let (some, other) = (u64::from(a % 8) * 300, u64::from(a / 8 % 8) * 300);
+        match kind % 22 {
             0..=2 => Step::Yield,
             3 | 4 => Step::Wake(number),
             5 | 6 => Step::WaitForFlag(number % FLAGS),
@@ -104,6 +112,8 @@ impl Step {
             17 => Step::WakeAtDrop(number),
             18 if a < 128 => Step::CancelAtDrop(number),
             18 => Step::AdvanceClock(u64::from(a) * 100),
+            19 => Step::Limited { sleep: 300 + some, limit: 300 + other },
+            20 => Step::Reset(300 + some, other),
             _ => Step::Panic,
         }
     }
@@ -116,6 +126,8 @@ enum Note {
     Polled(TaskNumber),
     Stepped(TaskNumber, usize),
     Joined(TaskNumber, End),
+    /// Whether the limit was reached.
+    Limited(TaskNumber, bool),
     FutureDropped(TaskNumber),
     OutputDropped(TaskNumber),
     /// Whether it was there to be cancelled.
@@ -321,6 +333,17 @@ async fn follow(world: Rc<World>, task: TaskNumber, script: usize, at_drop: Rc<R
                 flag.waiters.take().into_iter().for_each(Waker::wake);
             }
             Step::Sleep(micros) => sleep(Duration::from_micros(micros)).await,
+            Step::Limited { sleep: micros, limit } => {
+                let sleep = sleep(Duration::from_micros(micros));
+                let reached = timeout(Duration::from_micros(limit), sleep).await.is_err();
+                world.note(Note::Limited(task, reached));
+            }
+            Step::Reset(micros, other) => {
+                let mut sleep = sleep(Duration::from_micros(micros));
+                poll_fn(|cx| Poll::Ready(assert!(Pin::new(&mut sleep).poll(cx).is_pending()))).await;
+                sleep.reset(world.clock.now() + Duration::from_micros(other));
+                sleep.await;
+            }
             Step::Spawn(script) => world.spawn(script, spawn),
             Step::Cancel(other) => world.cancel(other),
             Step::CancelMany(first) => (first..first + MANY).for_each(|other| world.cancel(other)),
@@ -439,8 +462,8 @@ enum Stage {
 enum For {
     ItsTurn,
     Flag,
-    /// Until this time.
-    Time(u64),
+    /// Until this time, or until the second if there is one.
+    Time(u64, Option<u64>),
     Task(TaskNumber),
 }
 
@@ -560,18 +583,24 @@ impl Model {
                 return Ok(Some(For::ItsTurn));
             }
             Step::Yield | Step::Sleep(0) => {}
-            Step::Sleep(micros) => {
-                let until = match stage {
-                    Stage::Waiting(For::Time(until)) => until,
-                    _ => self.now + micros,
+            Step::Reset(_, 0) => self.wake(task),
+            Step::Sleep(micros) | Step::Reset(_, micros) | Step::Limited { sleep: micros, .. } => {
+                let limit = if let Step::Limited { limit, .. } = step { Some(self.now + limit) } else { None };
+                let (until, limit) = match stage {
+                    Stage::Waiting(For::Time(until, limit)) => (until, limit),
+                    _ => (self.now + micros, limit),
                 };
                 if begins {
-                    self.sleepers.push((until.div_ceil(TICK), task));
+                    self.sleepers
+                        .extend([Some(until), limit].into_iter().flatten().map(|at| (at.div_ceil(TICK), task)));
                 }
-                if self.now < until {
-                    return Ok(Some(For::Time(until)));
+                if self.now < until && limit.is_none_or(|limit| self.now < limit) {
+                    return Ok(Some(For::Time(until, limit)));
                 }
                 self.sleepers.retain(|&(_, sleeper)| sleeper != task);
+                if limit.is_some() {
+                    self.notes.push(Note::Limited(task, self.now < until));
+                }
             }
             Step::WaitForFlag(flag) => {
                 let (raised, waiters) = &mut self.flags[flag];

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use model::Op;
 
 proptest! {
-    #![proptest_config(models::cases(4000))]
+    #![proptest_config(models::cases(3000))]
     #[test]
     fn the_loop_polls_as_a_naive_executor_would(ops in models::operations(Op::decode, 0..150)) {
         model::run(&ops);

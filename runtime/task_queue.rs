@@ -9,8 +9,8 @@
 //! Each slot has one word: the serial number of the task that lives there, and whether it is queued.
 //! A wake of a task that is queued already, or over, changes nothing.
 //!
-//! Promises: a task stands in line at most once; first in, first out; a wake runs no user code and
-//! never blocks on any.
+//! Promises: a task stands in line at most once; first in, first out; a round is who stood in line when
+//! it began, whoever leaves or comes meanwhile; a wake runs no user code and never blocks on any.
 //! Does not know: tasks, futures, the operating system.
 
 use std::cell::RefCell;
@@ -40,6 +40,8 @@ struct Ready {
     line: VecDeque<Key>,
     /// How many in the line are over: they left it without being popped.
     gone: usize,
+    /// How many of the line, with those who are over, stood there when the round began.
+    round: usize,
 }
 
 /// The word of an empty slot. It reads as queued, so that a wake has nothing to do.
@@ -56,7 +58,7 @@ impl TaskQueue {
     ///
     /// When 4,096 loops are alive already.
     pub(crate) fn open(unpark: Waker) -> io::Result<TaskQueue> {
-        let ready = Ready { marks: Vec::new(), line: VecDeque::new(), gone: 0 };
+        let ready = Ready { marks: Vec::new(), line: VecDeque::new(), gone: 0, round: 0 };
         let address = Address::open(unpark)?;
         Ok(TaskQueue { address, ready: RefCell::new(ready), spare: RefCell::default() })
     }
@@ -115,11 +117,20 @@ impl TaskQueue {
         Some(TaskId::of(serial))
     }
 
-    /// Takes the oldest ready task out of the line and clears its mark.
+    /// Everyone who is ready now is of the round, and who becomes ready later is not.
+    #[inline]
+    pub(crate) fn begin_round(&self) {
+        let mut ready = self.ready.borrow_mut();
+        ready.round = ready.line.len();
+    }
+
+    /// Takes the oldest ready task of the round out of the line and clears its mark.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Key> {
         let mut ready = self.ready.borrow_mut();
         loop {
+            // Counted with those who are over, or somebody of the next round would come in their place.
+            ready.round = ready.round.checked_sub(1)?;
             let key = ready.line.pop_front()?;
             if ready.leave(key) {
                 return Some(key);
@@ -200,8 +211,16 @@ impl Ready {
         if self.gone == 0 {
             return;
         }
-        let marks = &self.marks;
-        self.line.retain(|key| names(marks[key.index as usize], *key));
+        let (marks, round) = (&self.marks, self.round);
+        let mut place = 0;
+        self.line.retain(|key| {
+            let alive = names(marks[key.index as usize], *key);
+            if place < round && !alive {
+                self.round -= 1;
+            }
+            place += 1;
+            alive
+        });
         self.gone = 0;
     }
 }
@@ -273,6 +292,7 @@ mod tests {
     fn admit_and_pop(queue: &TaskQueue, index: usize, serial: u64) -> Key {
         let key = Key::new(index, serial);
         queue.admit(key, serial);
+        queue.begin_round();
         assert_eq!(queue.pop(), Some(key));
         key
     }
@@ -288,6 +308,7 @@ mod tests {
         assert!(!queue.address().settle(), "there is mail: no sleep");
         queue.collect();
         assert_eq!(queue.len(), 3);
+        queue.begin_round();
         while queue.pop().is_some() {}
         assert!(queue.address().settle());
         wake_all();
@@ -309,6 +330,7 @@ mod tests {
             assert!(queue.is_empty());
         }
         assert!(queue.ready.borrow().line.len() <= FEW + 1);
+        queue.begin_round();
         assert_eq!(queue.pop(), None);
     }
 
@@ -322,6 +344,7 @@ mod tests {
         assert!(queue.is_empty(), "one life short of it");
         let tenant = admit_and_pop(&queue, 3, 5 + LIFE_MASK + 1);
         queue.wake(old);
+        queue.begin_round();
         assert_eq!(queue.pop(), Some(tenant));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | row | test |
 //! |---|---|
-//! | 0.1 rounds, first in first out | ready_tasks_run_in_rounds_first_in_first_out |
+//! | 0.1 rounds, first in first out | ready_tasks_run_in_rounds_first_in_first_out; a_cancelled_tasks_turn_goes_to_nobody_of_the_next_round |
 //! | 0.2 spawn does not run the child | a_child_first_runs_when_its_spawner_gives_its_turn_away |
 //! | 0.3 sleep(0) | a_turn_given_away_is_one_turn_for_every_other_ready_task |
 //! | 0.4, 0.5, 0.6 | n/a here: they are about `sync`, and tested with it |
@@ -14,7 +14,7 @@
 
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -51,6 +51,30 @@ fn ready_tasks_run_in_rounds_first_in_first_out() {
     assert_eq!(trace.take(), ["a:1", "b:1", "c:1"]);
     assert!(!event_loop.turn());
     assert_eq!(trace.take(), ["d:1", "a:2", "b:2"]);
+}
+
+#[test]
+fn a_cancelled_tasks_turn_goes_to_nobody_of_the_next_round() {
+    // 0.1: one of the round, or so many that the line is cleared of them, are cancelled by the first.
+    for many in [1, 200] {
+        let trace = Trace::new();
+        let event_loop = virtual_loop();
+        let victims = Rc::new(RefCell::new(Vec::new()));
+        let (story, doomed) = (trace.clone(), victims.clone());
+        let _killer = event_loop.spawn(async move {
+            doomed.take().iter().for_each(|victim: &JoinHandle<()>| assert!(victim.cancel()));
+            story.note("killer:1");
+            yield_now().await;
+            story.note("killer:2");
+        });
+        victims.borrow_mut().extend((0..many).map(|_| event_loop.spawn(pending())));
+        let story = trace.clone();
+        let _last = event_loop.spawn(async move { story.note("last") });
+        assert!(event_loop.turn());
+        assert_eq!(trace.take(), ["killer:1", "last"]);
+        assert!(!event_loop.turn());
+        assert_eq!(trace.take(), ["killer:2"]);
+    }
 }
 
 #[test]

@@ -37,9 +37,9 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// The longest single wait: some systems misread a timeout of several weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Operations between two looks at the OS, after which one gives its turn away: a socket that is
+/// Operations in a row without a look at the OS, after which one gives its turn away: a socket that is
 /// always ready must not hold the loop. At 1 us each, about a quarter of a millisecond.
-const OPERATIONS_PER_LOOK: u32 = 256;
+const OPERATIONS_IN_A_ROW: u32 = 256;
 
 /// Whether a short read or write means that there is no more just now. It does where the system itself
 /// tells of the next change (epoll, kqueue). Elsewhere mio puts edges together out of levels, and only
@@ -257,9 +257,12 @@ impl<S: mio::event::Source> Source<S> {
             // Whoever stood in line was taken out when the side became ready. The name of that place
             // is forgotten before it can ever be somebody else's.
             *place = None;
-            if self.reactor.operations.get() < OPERATIONS_PER_LOOK {
+            if self.reactor.operations.get() < OPERATIONS_IN_A_ROW {
                 return Poll::Ready(Ok(()));
             }
+            // Whoever comes next begins a row of its own. Were the count kept until the next look, then
+            // the task that stands first in line after each look would use up what is there for all.
+            self.reactor.operations.set(0);
             observer::waiting_for(Waits::Turn, None);
             cx.waker().wake_by_ref();
             return Poll::Pending;

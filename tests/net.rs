@@ -809,6 +809,40 @@ fn a_socket_that_is_always_ready_does_not_hold_the_loop() {
 }
 
 #[test]
+fn sockets_that_are_always_ready_share_the_loop() {
+    // K29, R37: whoever stands first in line after a look must not use up what all may do before the next.
+    const TOTAL: usize = 20_000;
+    for sockets in 1..=4 {
+        story(async {
+            let mut pairs = Vec::new();
+            for _ in 0..sockets {
+                pairs.push(pair().await);
+                pairs.last().unwrap().0.write_all(&[5; TOTAL]).await.unwrap();
+            }
+            let counts: Rc<[Cell<usize>]> = (0..sockets).map(|_| Cell::new(0)).collect();
+            let readers = pairs.into_iter().enumerate().map(|(reader, (near, far))| {
+                let counts = counts.clone();
+                spawn(async move {
+                    while counts[reader].get() < TOTAL {
+                        // All of it is there: this never waits for bytes.
+                        counts[reader].set(counts[reader].get() + far.read(&mut [0]).await.unwrap());
+                        let (least, most) = (counts.iter().min().unwrap().get(), counts.iter().max().unwrap().get());
+                        assert!(
+                            most - least <= TOTAL / 4,
+                            "of {sockets} sockets one has read {most}, one {least} bytes"
+                        );
+                    }
+                    drop(near);
+                })
+            });
+            for reader in readers.collect::<Vec<_>>() {
+                reader.await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn a_socket_opened_while_another_closes_hears_nothing_stale() {
     // R1, R2, R3
     story(async {

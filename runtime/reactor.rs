@@ -432,6 +432,102 @@ mod tests {
         assert!(reactor.is_empty());
     }
 
+    /// A socket with a registry that says no.
+    struct Refused {
+        stream: Rc<RefCell<mio::net::TcpStream>>,
+        coming: Option<i32>,
+        going: Option<i32>,
+    }
+
+    impl Refused {
+        fn new(stream: &Rc<RefCell<mio::net::TcpStream>>, coming: Option<i32>, going: Option<i32>) -> Refused {
+            Refused { stream: stream.clone(), coming, going }
+        }
+    }
+
+    fn refusal(code: Option<i32>) -> io::Result<()> {
+        code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
+    }
+
+    impl mio::event::Source for Refused {
+        fn register(&mut self, registry: &mio::Registry, token: Token, interests: Interest) -> io::Result<()> {
+            refusal(self.coming)?;
+            self.stream.borrow_mut().register(registry, token, interests)
+        }
+
+        fn reregister(&mut self, registry: &mio::Registry, token: Token, interests: Interest) -> io::Result<()> {
+            self.stream.borrow_mut().reregister(registry, token, interests)
+        }
+
+        fn deregister(&mut self, registry: &mio::Registry) -> io::Result<()> {
+            refusal(self.going)?;
+            self.stream.borrow_mut().deregister(registry)
+        }
+    }
+
+    fn shared(far: &mut Option<TcpStream>) -> Rc<RefCell<mio::net::TcpStream>> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        *far = Some(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let near = listener.accept().unwrap().0;
+        near.set_nonblocking(true).unwrap();
+        Rc::new(RefCell::new(mio::net::TcpStream::from_std(near)))
+    }
+
+    #[test]
+    fn a_registry_without_room_leaves_no_slot_behind() {
+        // R16
+        const ENOSPC: i32 = 28;
+        let reactor = reactor();
+        let stream = shared(&mut None);
+        let error = reactor.register(Refused::new(&stream, Some(ENOSPC), None), true).err().unwrap();
+        assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        assert!(reactor.is_empty());
+        assert!(reactor.register(Refused::new(&stream, None, None), true).is_ok(), "the next attempt may work");
+    }
+
+    #[test]
+    fn a_descriptor_closed_behind_our_back_leaves_no_slot_behind() {
+        // R18
+        const EBADF: i32 = 9;
+        let reactor = reactor();
+        let source = reactor.register(Refused::new(&shared(&mut None), None, Some(EBADF)), true).unwrap();
+        drop(source);
+        assert!(reactor.is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_is_registered_twice_is_refused_and_the_first_is_unharmed() {
+        // R42
+        let reactor = reactor();
+        let mut far = None;
+        let stream = shared(&mut far);
+        let first = reactor.register(Refused::new(&stream, None, None), false).unwrap();
+        assert!(reactor.register(Refused::new(&stream, None, None), false).is_err());
+        assert_eq!(reactor.sources.borrow().sides.len(), 1);
+        far.unwrap().write_all(b"x").unwrap();
+        while !first.is_ready(Side::Read) {
+            look(&reactor);
+        }
+    }
+
+    #[test]
+    fn an_event_is_told_once_and_a_look_without_time_does_not_wait() {
+        // R26, R27
+        let reactor = reactor();
+        let (near, mut far) = pair(&reactor);
+        far.write_all(b"x").unwrap();
+        while !near.is_ready(Side::Read) {
+            look(&reactor);
+        }
+        assert!(matches!(read(&near, 8), Poll::Ready(Ok(1))));
+        assert!(read(&near, 8).is_pending());
+        for _ in 0..3 {
+            // Nothing happens any more: with time to wait, this would wait for ever.
+            reactor.poll(Some(Duration::ZERO), &mut Wakers::new()).unwrap();
+            assert!(!near.is_ready(Side::Read), "what was told before is not told again");
+        }
+    }
+
     #[test]
     fn a_socket_that_lives_on_as_a_copy_is_no_longer_listened_to() {
         // R4

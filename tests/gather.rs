@@ -358,6 +358,26 @@ fn a_panic_in_one_childs_destructor_does_not_save_its_siblings() {
 }
 
 #[test]
+fn children_take_turns_and_the_first_is_not_favoured() {
+    // K29: each is woken for itself; those that wait are not polled along with it.
+    let trace = Trace::default();
+    virtual_loop().block_on(async {
+        gather(["a", "b", "c"].map(|name| {
+            let trace = trace.clone();
+            async move {
+                for turn in 1..=3 {
+                    trace.note(format_args!("{name}{turn}"));
+                    // The last is the first to be ready again.
+                    if name == "c" { yield_now().await } else { sleep(ms(turn)).await }
+                }
+            }
+        }))
+        .await;
+    });
+    assert_eq!(trace.take(), ["a1", "b1", "c1", "c2", "c3", "a2", "b2", "a3", "b3"]);
+}
+
+#[test]
 fn an_iterator_that_panics_leaves_nothing_half_done() {
     // K36
     let trace = Trace::default();

@@ -190,11 +190,19 @@ fn only_wakers_and_handles_cross_threads() {
     assert!(crosses_threads!(CancelHandle));
     assert!(crosses_threads!(Handle));
     assert!(crosses_threads!(RemoteHandle<u8>));
+    assert!(!crosses_threads!(RemoteHandle<Rc<u8>>));
     assert!(!crosses_threads!(EventLoop));
     assert!(!crosses_threads!(JoinHandle<u8>));
     assert!(!crosses_threads!(Sleep));
     assert!(!crosses_threads!(Interval));
     assert!(!crosses_threads!(roundel::Clock));
+    assert!(!crosses_threads!(roundel::TaskGroup<(), ()>));
+    assert!(!crosses_threads!(roundel::net::TcpListener));
+    assert!(!crosses_threads!(roundel::net::TcpStream));
+    assert!(!crosses_threads!(roundel::net::OwnedReadHalf));
+    assert!(!crosses_threads!(roundel::net::OwnedWriteHalf));
+    assert!(!crosses_threads!(roundel::sync::Lock<u8>));
+    assert!(!crosses_threads!(roundel::sync::Semaphore));
 }
 
 /// Sends word when the loop goes to sleep.

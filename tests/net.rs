@@ -307,6 +307,40 @@ fn a_half_closed_stream_goes_on_reading() {
 }
 
 #[test]
+fn a_writer_to_a_half_closed_stream_rests_until_there_is_room() {
+    // R5: that the other side writes no more is no news for who writes to it.
+    story(async {
+        let (near, far) = pair().await;
+        far.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
+        let flood = vec![1; 100_000];
+        let mut sent = 0;
+        while let Poll::Ready(written) = futures::poll!(pin!(near.write(&flood))) {
+            sent += written.unwrap();
+        }
+        let polls = Rc::new(Cell::new(0));
+        let counter = polls.clone();
+        let writer = spawn(async move {
+            let mut writing = pin!(near.write(b"last"));
+            let written = std::future::poll_fn(|cx| {
+                counter.set(counter.get() + 1);
+                writing.as_mut().poll(cx)
+            });
+            written.await.unwrap()
+        });
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        assert_eq!(polls.get(), 1);
+        let mut buf = vec![0; 65_536];
+        while sent > 0 {
+            sent -= far.read(&mut buf).await.unwrap();
+        }
+        assert_eq!(writer.await.unwrap(), 4);
+    });
+}
+
+#[test]
 fn the_end_right_behind_the_last_bytes_is_seen() {
     // R8
     story(async {
@@ -496,7 +530,7 @@ fn a_reset_wakes_the_reader_with_an_error() {
 
 #[test]
 fn a_reset_wakes_the_writer_with_an_error() {
-    // R6, R7
+    // R6, R7, R39
     story(async {
         let (near, far) = pair().await;
         let flood = vec![0; 1_000_000];
@@ -518,6 +552,50 @@ fn a_reset_wakes_the_writer_with_an_error() {
         let written: io::Result<()> = written;
         let kind = written.unwrap_err().kind();
         assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    });
+}
+
+#[test]
+fn an_end_wakes_whoever_waits_whichever_side_it_comes_from() {
+    // R6: there is nothing to read but the end, and no other event will come.
+    story(async {
+        for from_afar in [true, false] {
+            let (near, far) = pair().await;
+            let near = Rc::new(near);
+            let reading = near.clone();
+            let reader = spawn(async move { reading.read(&mut [0; 8]).await });
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            assert!(!reader.is_finished());
+            if from_afar { far.shutdown(Shutdown::Write) } else { near.shutdown(Shutdown::Read) }.unwrap();
+            assert_eq!(reader.await.unwrap().unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_reset_wakes_both_directions() {
+    // R7
+    story(async {
+        let (near, far) = pair().await;
+        near.write_all(b"unread").await.unwrap();
+        let flood = vec![0; 100_000];
+        while futures::poll!(pin!(near.write(&flood))).is_ready() {}
+        let near = Rc::new(near);
+        let (reading, writing) = (near.clone(), near.clone());
+        let reader = spawn(async move { reading.read(&mut [0; 8]).await });
+        let writer = spawn(async move { writing.write(b"no room").await });
+        for _ in 0..200 {
+            yield_now().await;
+        }
+        assert!(!reader.is_finished() && !writer.is_finished());
+        reset(far).await;
+        // The system tells the error once; the other of the two then sees the end, or a broken pipe.
+        let read = reader.await.unwrap();
+        let written = writer.await.unwrap();
+        assert!(written.is_err(), "{written:?}");
+        assert!(read.is_err() || read.is_ok_and(|count| count == 0));
     });
 }
 
@@ -745,6 +823,19 @@ fn of_two_pollers_of_one_direction_the_last_is_woken() {
 }
 
 #[test]
+fn whoever_waits_by_poll_is_woken_when_the_stream_is_dropped() {
+    // R23: an async method borrows the stream, so there it cannot happen; the poll_ methods do not.
+    story(async {
+        let (_near, far) = pair().await;
+        let (wakes, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut &far).poll_read(&mut cx, &mut [0]).is_pending());
+        drop(far);
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
 fn more_ready_sockets_than_one_look_takes_are_all_served() {
     // R41: one look takes 1,024 events.
     let pairs = 1300;
@@ -937,6 +1028,38 @@ fn sockets_in_tasks_end_with_the_loop() {
         far
     };
     assert_eq!(far.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_tasks_last_words_still_go_out_when_the_loop_ends() {
+    // K6, K43: tasks go before timers and sockets, so their destructors find both in working order.
+    struct LastWords(TcpStream);
+    impl Drop for LastWords {
+        fn drop(&mut self) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let said = futures::AsyncWrite::poll_write(Pin::new(&mut &self.0), &mut cx, b"farewell");
+            assert!(matches!(said, Poll::Ready(Ok(8))), "{said:?}");
+            assert!(pin!(roundel::sleep(Duration::from_secs(1))).poll(&mut cx).is_pending());
+            assert!(TcpListener::bind("127.0.0.1:0").is_ok());
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let (mut far, task) = event_loop.block_on(bounded(async {
+        let (listener, addr) = listener();
+        let far = std::net::TcpStream::connect(addr).unwrap();
+        let last_words = LastWords(listener.accept().await.unwrap().0);
+        let task = spawn(async move {
+            let LastWords(stream) = &last_words;
+            stream.read(&mut [0]).await.map(drop)
+        });
+        yield_now().await;
+        (far, task)
+    }));
+    drop(event_loop);
+    assert!(futures::executor::block_on(task).unwrap_err().is_cancelled(), "its destructor did not panic");
+    let mut heard = String::new();
+    far.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "farewell");
 }
 
 #[test]

@@ -260,6 +260,27 @@ fn a_thousand_loops_leave_no_descriptor_behind() {
 }
 
 #[test]
+fn a_loop_is_two_descriptors_and_leaves_none_to_those_who_outlive_it() {
+    // R29: one to wait with, one by which other threads end that wait. K50, K34: wakers and handles keep
+    // nothing of the loop alive.
+    let _alone = alone();
+    drop(EventLoop::new());
+    let before = descriptors();
+    let event_loop = EventLoop::new().unwrap();
+    let waker = event_loop.block_on(std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+    let task = event_loop.spawn(std::future::pending::<()>());
+    let (handle, cancel) = (event_loop.handle(), task.cancel_handle());
+    std::thread::scope(|scope| {
+        scope.spawn(|| waker.wake_by_ref());
+    });
+    event_loop.block_on(yield_now());
+    assert_eq!(descriptors().len(), before.len() + 2);
+    drop(event_loop);
+    assert_eq!(descriptors(), before);
+    drop((waker, task, handle, cancel));
+}
+
+#[test]
 fn every_descriptor_is_closed_once() {
     let _alone = alone();
     EventLoop::new().unwrap().block_on(async {

@@ -465,6 +465,38 @@ fn a_peek_leaves_the_bytes_and_waits_like_a_read() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_urgent_byte_is_no_news_to_a_reader() {
+    // R40: it is kept apart from the stream, and nobody asked for it.
+    story(async {
+        let (listener, addr) = listener();
+        let mut far = std::net::TcpStream::connect(addr).unwrap();
+        let near = listener.accept().await.unwrap().0;
+        let polls = Rc::new(Cell::new(0));
+        let counter = polls.clone();
+        let reader = spawn(async move {
+            let mut buf = [0; 8];
+            let mut reading = Box::pin(near.read(&mut buf));
+            let read = std::future::poll_fn(|cx| {
+                counter.set(counter.get() + 1);
+                reading.as_mut().poll(cx)
+            });
+            let count = read.await.unwrap();
+            drop(reading);
+            buf[..count].to_vec()
+        });
+        yield_now().await;
+        rustix::net::send(&far, b"!", rustix::net::SendFlags::OOB).unwrap();
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        assert_eq!(polls.get(), 1);
+        far.write_all(b"x").unwrap();
+        assert_eq!(reader.await.unwrap(), b"x");
+    });
+}
+
+#[test]
 fn several_slices_go_out_together() {
     story(async {
         let (near, far) = pair().await;

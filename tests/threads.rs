@@ -203,17 +203,22 @@ fn a_closure_that_ends_while_the_loop_sleeps_wakes_it() {
     }
     let (sleeps, bedtime) = mpsc::channel();
     let event_loop = EventLoop::builder().observer(Rc::new(Bedtime(sleeps))).build().unwrap();
-    event_loop.block_on(async { to_thread(move || bedtime.recv().unwrap()).await.unwrap() });
+    let woken = event_loop.block_on(async {
+        let closure = to_thread(move || bedtime.recv().unwrap());
+        timeout(Duration::from_secs(60), closure).await
+    });
+    woken.expect("the loop sleeps on").unwrap();
 }
 
 #[test]
 fn a_closure_handed_over_while_its_thread_goes_idle_is_not_left_lying() {
-    // B1: each comes at the moment when the only thread has nothing to do any more.
+    // B1: each comes at the moment when the only thread has nothing to do any more. (It would look again
+    // after ten seconds, were it not told.)
     let event_loop = EventLoop::builder().threads(1).build().unwrap();
     event_loop.block_on(async {
         for round in 0..5000 {
-            let closure = timeout(Duration::from_secs(60), to_thread(move || round));
-            assert_eq!(closure.await.expect("it was never begun").unwrap(), round);
+            let closure = timeout(Duration::from_secs(8), to_thread(move || round));
+            assert_eq!(closure.await.expect("its thread was not told").unwrap(), round);
         }
     });
 }

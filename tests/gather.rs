@@ -548,6 +548,7 @@ fn dropping_a_gather_of_handles_leaves_their_tasks_alone() {
 
 #[test]
 fn two_outputs_that_panic_when_dropped_harm_nobody() {
+    // K32
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {

@@ -232,7 +232,7 @@ fn wake_from_sleep(story: impl Future<Output = ()>, deeds: Vec<Box<dyn FnOnce() 
 
 #[test]
 fn what_crosses_threads_wakes_a_sleeping_loop() {
-    // 0.10: nothing else would ever wake these loops.
+    // 0.10, K39: nothing else would ever wake these loops.
     let (wakers, waker) = mpsc::channel::<Waker>();
     let mut polls = 0;
     let story = poll_fn(move |cx| {

@@ -6,38 +6,26 @@
 //! |---|---|
 //! | R1 R2 R3 | reactor.rs: `an_event_of_an_earlier_life_of_the_slot_is_ignored`; `a_socket_opened_while_another_closes_hears_nothing_stale` |
 //! | R4 | reactor.rs: `a_socket_that_lives_on_as_a_copy_is_no_longer_listened_to` |
-//! | R5 | `a_half_closed_stream_goes_on_reading` |
-//! | R6 R7 | `a_reset_wakes_the_reader_with_an_error`, `a_reset_wakes_the_writer_with_an_error` |
+//! | R5 | `a_half_closed_stream_goes_on_reading`, `a_writer_to_a_half_closed_stream_rests_until_there_is_room` |
+//! | R6 R7 | `a_reset_wakes_the_reader_with_an_error`, `a_reset_wakes_the_writer_with_an_error`, `an_end_wakes_whoever_waits_whichever_side_it_comes_from`, `a_reset_wakes_both_directions` |
 //! | R8 | reactor.rs: `a_short_read_saves_the_next_call_unless_the_end_was_seen`; `the_end_right_behind_the_last_bytes_is_seen` |
 //! | R9 | `a_peek_leaves_the_bytes_and_waits_like_a_read` |
-//! | R10 R11 | `a_connect_that_is_polled_for_nothing_still_connects`, `a_refused_connection_is_an_error` |
-//! | R12 R13 | net_faults.rs: `a_server_without_descriptors_rests_and_recovers` |
-//! | R14 | net_syscalls.rs: `a_signal_does_not_end_the_wait` |
+//! | R10 R11 | connect.rs: `a_connection_that_the_system_has_not_decided_is_waited_for`; `a_connect_that_is_polled_for_nothing_still_connects`, `a_refused_connection_is_an_error` |
 //! | R15 | `connections_that_came_together_are_all_accepted` |
-//! | R16 | reactor.rs: `a_source_that_the_system_refuses_leaves_no_slot_behind` |
-//! | R17 | net_faults.rs: `a_loop_that_cannot_be_made_leaves_no_descriptor_behind`, `a_thousand_loops_leave_no_descriptor_behind` |
-//! | R18 | not without unsafe: a socket owns its descriptor, and nothing else can close it. The slot goes first anyway |
-//! | R19 | impossible: a registered socket cannot be taken out of its `Source` |
-//! | R20 | `sockets_outlive_their_loop`, `whoever_waits_when_the_loop_ends_is_told`; reactor.rs |
-//! | R21 | impossible: no unsafe |
+//! | R20 | `sockets_outlive_their_loop`, `whoever_waits_when_the_loop_ends_is_told`, `sockets_in_tasks_end_with_the_loop`; reactor.rs |
 //! | R22 | `every_reader_of_a_stream_is_woken`, `every_task_that_accepts_is_served`, `of_two_pollers_of_one_direction_the_last_is_woken` |
-//! | R23 | impossible: whoever waits borrows the listener, so it cannot be dropped |
-//! | R24 | impossible: between an operation and the note of its outcome no event is taken in, all on one thread |
-//! | R25 | net_faults.rs: `no_descriptor_is_left_to_child_processes`. Sharing a loop with a forked child is not supported |
-//! | R26 R27 | mio's: it passes zero on and clears the buffer; `EventLoop::turn` and every busy turn would hang otherwise |
-//! | R28 R29 | by construction: one mio waker for each loop, held by the loop's inbox |
-//! | R30 R31 | not applicable: no UDP and no Unix sockets yet |
+//! | R23 | `whoever_waits_by_poll_is_woken_when_the_stream_is_dropped` |
 //! | R32 | `writing_after_the_end_is_an_error_and_no_signal` |
-//! | R33 | net_faults.rs: `a_connect_that_is_dropped_closes_once` |
 //! | R34 | `dropping_the_write_half_ends_the_stream_and_reuniting_does_not` |
 //! | R35 | `halves_of_different_streams_do_not_reunite` |
 //! | R36 | `reading_nothing_takes_no_time` |
-//! | R37 | `a_socket_that_is_always_ready_does_not_hold_the_loop` |
-//! | R38 | net_syscalls.rs: `an_idle_server_makes_no_system_call` |
-//! | R39 | not applicable: no in-memory pairs |
-//! | R40 | urgent data is asked for nowhere; `came_short` in reactor.rs says what it does to a read |
+//! | R37, K29 | `a_socket_that_is_always_ready_does_not_hold_the_loop`, `sockets_that_are_always_ready_share_the_loop` |
+//! | R39 | `a_reset_wakes_the_writer_with_an_error` |
+//! | R40 | `an_urgent_byte_is_no_news_to_a_reader` |
 //! | R41 | `more_ready_sockets_than_one_look_takes_are_all_served` |
-//! | R42 | impossible: registering takes the socket itself, of which there is one |
+//! | K6, K43 | `a_tasks_last_words_still_go_out_when_the_loop_ends` |
+//!
+//! What is tested in net_faults.rs and net_syscalls.rs, and what cannot be, stands in CATALOGUE.md.
 //!
 //! Nothing here measures time; the time limit of `story` only turns a hang into a failure.
 

@@ -1,6 +1,6 @@
 //! Stories of sockets when descriptors are short, and of descriptors that must not be left behind.
 //!
-//! The table of all rows of the bug catalogue is in net.rs. The stories here change or count what
+//! The table of all rows of the bug catalogue is CATALOGUE.md. The stories here change or count what
 //! belongs to the whole process, so each one waits until it is alone.
 
 #![cfg(target_os = "linux")]

@@ -29,11 +29,13 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::FutureExt;
+use roundel::sync::Event;
 use roundel::{Instant, JoinError};
 use roundel::{all_tasks, current_task, gather, gather_settled, sleep, spawn, timeout, try_gather, yield_now};
 use support::{Trace, millis as ms, virtual_loop};
@@ -358,23 +360,37 @@ fn a_panic_in_one_childs_destructor_does_not_save_its_siblings() {
 }
 
 #[test]
-fn children_take_turns_and_the_first_is_not_favoured() {
+fn children_are_polled_in_the_order_of_their_wakes_and_the_first_is_not_favoured() {
     // K29: each is woken for itself; those that wait are not polled along with it.
     let trace = Trace::default();
     virtual_loop().block_on(async {
-        gather(["a", "b", "c"].map(|name| {
-            let trace = trace.clone();
+        let signals = Rc::new([(); 2].map(|()| Event::new()));
+        let waiting = [0, 1].map(|child| {
+            let (trace, signals) = (trace.clone(), signals.clone());
             async move {
-                for turn in 1..=3 {
-                    trace.note(format_args!("{name}{turn}"));
-                    // The last is the first to be ready again.
-                    if name == "c" { yield_now().await } else { sleep(ms(turn)).await }
-                }
+                let mut waiting = pin!(signals[child].wait());
+                let polled = poll_fn(|cx| {
+                    trace.note(format_args!("{child} polled"));
+                    waiting.as_mut().poll(cx)
+                });
+                polled.await;
             }
-        }))
-        .await;
+        });
+        let last = {
+            let (trace, signals) = (trace.clone(), signals.clone());
+            async move {
+                for _ in 0..5 {
+                    yield_now().await;
+                }
+                trace.note("2 wakes");
+                signals[1].set();
+                signals[0].set();
+            }
+        };
+        let [first, second] = waiting;
+        roundel::gather!(first, second, last).await;
     });
-    assert_eq!(trace.take(), ["a1", "b1", "c1", "c2", "c3", "a2", "b2", "a3", "b3"]);
+    assert_eq!(trace.take(), ["0 polled", "1 polled", "2 wakes", "1 polled", "0 polled"]);
 }
 
 #[test]

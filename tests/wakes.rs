@@ -306,7 +306,7 @@ fn what_was_written_before_a_wake_is_seen_by_the_poll() {
 
 #[test]
 fn a_million_wakes_from_many_threads_are_few_polls() {
-    // K53: the task is polled at least once after the last wake; memory.rs looks at the inbox's room.
+    // K42, K53: the task is polled at least once after the last wake; memory.rs looks at the inbox's room.
     const THREADS: usize = 4;
     const WAKES: usize = 250_000;
     let event_loop = EventLoop::new().unwrap();

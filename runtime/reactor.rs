@@ -13,7 +13,8 @@
 //!
 //! Promises: readiness is lost on WouldBlock only, or on a short read or write before any hang-up or
 //! error was seen (epoll(7), "Will closing..." and "Do I need to..."); an event for a source that is
-//! gone finds nothing; a source is deregistered before it is closed; every waiter of a side is woken.
+//! gone finds nothing; a source is deregistered before it is closed; every waiter of a side is woken;
+//! a socket that is always ready holds neither the loop nor its like.
 //! Does not know: tasks, timers, what the sockets carry.
 
 use std::cell::{Cell, RefCell};

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::panic;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ fn a_remote_handle_can_be_awaited_by_another_loop() {
 #[test]
 fn a_remote_handle_may_go_at_the_moment_its_task_ends() {
     // K19: whoever comes last, the thread or the task, drops the output.
-    let output = Arc::new(());
+    let output = std::sync::Arc::new(());
     let value = output.clone();
     beside(move |handle| {
         for round in 0..4000 {
@@ -178,7 +178,7 @@ fn a_remote_handle_may_go_at_the_moment_its_task_ends() {
             }
         }
     });
-    assert_eq!(Arc::strong_count(&output), 1);
+    assert_eq!(std::sync::Arc::strong_count(&output), 1);
 }
 
 #[test]
@@ -187,10 +187,10 @@ fn a_future_that_comes_too_late_is_dropped_and_not_kept() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.handle();
     drop(event_loop);
-    let late = Arc::new(());
+    let late = std::sync::Arc::new(());
     let value = late.clone();
     let remote = handle.spawn(async move { drop(value) });
-    assert_eq!(Arc::strong_count(&late), 1, "though the handle is still there");
+    assert_eq!(std::sync::Arc::strong_count(&late), 1, "though the handle is still there");
     assert!(remote.wait().unwrap_err().is_cancelled());
 }
 

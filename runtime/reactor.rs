@@ -13,7 +13,8 @@
 //!
 //! Promises: readiness is lost on WouldBlock only, or on a short read or write before any hang-up or
 //! error was seen (epoll(7), "Will closing..." and "Do I need to..."); an event for a source that is
-//! gone finds nothing; a source is deregistered before it is closed; every waiter of a side is woken.
+//! gone finds nothing; a source is deregistered before it is closed; every waiter of a side is woken;
+//! a socket that is always ready holds neither the loop nor its like.
 //! Does not know: tasks, timers, what the sockets carry.
 
 use std::cell::{Cell, RefCell};
@@ -37,9 +38,9 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// The longest single wait: some systems misread a timeout of several weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Operations between two looks at the OS, after which one gives its turn away: a socket that is
+/// Operations in a row without a look at the OS, after which one gives its turn away: a socket that is
 /// always ready must not hold the loop. At 1 us each, about a quarter of a millisecond.
-const OPERATIONS_PER_LOOK: u32 = 256;
+const OPERATIONS_IN_A_ROW: u32 = 256;
 
 /// Whether a short read or write means that there is no more just now. It does where the system itself
 /// tells of the next change (epoll, kqueue). Elsewhere mio puts edges together out of levels, and only
@@ -257,9 +258,12 @@ impl<S: mio::event::Source> Source<S> {
             // Whoever stood in line was taken out when the side became ready. The name of that place
             // is forgotten before it can ever be somebody else's.
             *place = None;
-            if self.reactor.operations.get() < OPERATIONS_PER_LOOK {
+            if self.reactor.operations.get() < OPERATIONS_IN_A_ROW {
                 return Poll::Ready(Ok(()));
             }
+            // Whoever comes next begins a row of its own. Were the count kept until the next look, then
+            // the task that stands first in line after each look would use up what is there for all.
+            self.reactor.operations.set(0);
             observer::waiting_for(Waits::Turn, None);
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -427,6 +431,102 @@ mod tests {
         let socket = TcpStream::from(std::os::fd::OwnedFd::from(file));
         assert!(reactor.register(mio::net::TcpStream::from_std(socket), true).is_err());
         assert!(reactor.is_empty());
+    }
+
+    /// A socket with a registry that says no.
+    struct Refused {
+        stream: Rc<RefCell<mio::net::TcpStream>>,
+        coming: Option<i32>,
+        going: Option<i32>,
+    }
+
+    impl Refused {
+        fn new(stream: &Rc<RefCell<mio::net::TcpStream>>, coming: Option<i32>, going: Option<i32>) -> Refused {
+            Refused { stream: stream.clone(), coming, going }
+        }
+    }
+
+    fn refusal(code: Option<i32>) -> io::Result<()> {
+        code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
+    }
+
+    impl mio::event::Source for Refused {
+        fn register(&mut self, registry: &mio::Registry, token: Token, interests: Interest) -> io::Result<()> {
+            refusal(self.coming)?;
+            self.stream.borrow_mut().register(registry, token, interests)
+        }
+
+        fn reregister(&mut self, registry: &mio::Registry, token: Token, interests: Interest) -> io::Result<()> {
+            self.stream.borrow_mut().reregister(registry, token, interests)
+        }
+
+        fn deregister(&mut self, registry: &mio::Registry) -> io::Result<()> {
+            refusal(self.going)?;
+            self.stream.borrow_mut().deregister(registry)
+        }
+    }
+
+    fn shared(far: &mut Option<TcpStream>) -> Rc<RefCell<mio::net::TcpStream>> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        *far = Some(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let near = listener.accept().unwrap().0;
+        near.set_nonblocking(true).unwrap();
+        Rc::new(RefCell::new(mio::net::TcpStream::from_std(near)))
+    }
+
+    #[test]
+    fn a_registry_without_room_leaves_no_slot_behind() {
+        // R16
+        const ENOSPC: i32 = 28;
+        let reactor = reactor();
+        let stream = shared(&mut None);
+        let error = reactor.register(Refused::new(&stream, Some(ENOSPC), None), true).err().unwrap();
+        assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        assert!(reactor.is_empty());
+        assert!(reactor.register(Refused::new(&stream, None, None), true).is_ok(), "the next attempt may work");
+    }
+
+    #[test]
+    fn a_descriptor_closed_behind_our_back_leaves_no_slot_behind() {
+        // R18
+        const EBADF: i32 = 9;
+        let reactor = reactor();
+        let source = reactor.register(Refused::new(&shared(&mut None), None, Some(EBADF)), true).unwrap();
+        drop(source);
+        assert!(reactor.is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_is_registered_twice_is_refused_and_the_first_is_unharmed() {
+        // R42
+        let reactor = reactor();
+        let mut far = None;
+        let stream = shared(&mut far);
+        let first = reactor.register(Refused::new(&stream, None, None), false).unwrap();
+        assert!(reactor.register(Refused::new(&stream, None, None), false).is_err());
+        assert_eq!(reactor.sources.borrow().sides.len(), 1);
+        far.unwrap().write_all(b"x").unwrap();
+        while !first.is_ready(Side::Read) {
+            look(&reactor);
+        }
+    }
+
+    #[test]
+    fn an_event_is_told_once_and_a_look_without_time_does_not_wait() {
+        // R26, R27
+        let reactor = reactor();
+        let (near, mut far) = pair(&reactor);
+        far.write_all(b"x").unwrap();
+        while !near.is_ready(Side::Read) {
+            look(&reactor);
+        }
+        assert!(matches!(read(&near, 8), Poll::Ready(Ok(1))));
+        assert!(read(&near, 8).is_pending());
+        for _ in 0..3 {
+            // Nothing happens any more: with time to wait, this would wait for ever.
+            reactor.poll(Some(Duration::ZERO), &mut Wakers::new()).unwrap();
+            assert!(!near.is_ready(Side::Read), "what was told before is not told again");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod support;
 use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -71,7 +72,28 @@ fn what_needs_a_loop_says_so_in_a_closure_of_the_pool_too() {
     block_on(async {
         let error = to_thread(|| drop(spawn(async {}))).await.unwrap_err();
         assert!(error.to_string().contains("spawn() needs a running loop"), "{error}");
+        let error = to_thread(|| drop(sleep(millis(1)))).await.unwrap_err();
+        assert!(error.to_string().contains("sleep() needs a running loop"), "{error}");
+        let error = to_thread(|| roundel::net::TcpListener::bind("127.0.0.1:0").is_ok()).await.unwrap_err();
+        assert!(error.to_string().contains("TcpListener::bind() needs a running loop"), "{error}");
+        assert_eq!(to_thread(|| 1).await.unwrap(), 1, "that closure only");
     });
+    // One that is still under way when its loop has ended.
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (say_begun, begun) = mpsc::channel();
+    let late = event_loop.block_on(async {
+        to_thread(move || {
+            say_begun.send(()).unwrap();
+            let _ = released.recv();
+            drop(sleep(millis(1)));
+        })
+    });
+    begun.recv().unwrap();
+    drop(event_loop);
+    drop(release);
+    let error = block_on(late).unwrap_err();
+    assert!(error.to_string().contains("sleep() needs a running loop"), "{error}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn block_on_returns_the_value_of_a_future_that_borrows() {
 
 #[test]
 fn a_panic_comes_out_of_block_on_and_the_loop_is_usable_afterwards() {
-    // K46: a panic of the root leaves at once, whatever else is going on.
+    // K35, K46: a panic of the root leaves at once, whatever else is going on.
     let event_loop = virtual_loop();
     let turns = Rc::new(Cell::new(0));
     let counter = turns.clone();
@@ -264,6 +264,7 @@ fn each_loop_has_a_clock_and_tasks_of_its_own() {
 
 #[test]
 fn what_is_left_goes_on_in_the_next_block_on() {
+    // K5: a task is ended by its loop's drop, and by nothing before it.
     let trace = Trace::new();
     let event_loop = virtual_loop();
     let story = trace.clone();
@@ -458,6 +459,22 @@ fn a_loop_can_be_dropped_inside_a_task_of_another() {
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
     });
     assert_eq!(trace.take(), ["inside [None], spawn is refused: true"]);
+}
+
+#[test]
+fn a_task_may_let_go_of_the_loop_it_runs_in() {
+    // K55: whoever runs the loop has borrowed it, so a task's share of it is never the last one.
+    let event_loop = Rc::new(virtual_loop());
+    let share = event_loop.clone();
+    let answer = event_loop.block_on(async {
+        let task = spawn(async move {
+            drop(share);
+            yield_now().await;
+            spawn(async { 3 }).await.unwrap()
+        });
+        task.await.unwrap()
+    });
+    assert_eq!((answer, Rc::strong_count(&event_loop)), (3, 1));
 }
 
 #[test]

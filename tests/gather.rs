@@ -29,11 +29,13 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::FutureExt;
+use roundel::sync::Event;
 use roundel::{Instant, JoinError};
 use roundel::{all_tasks, current_task, gather, gather_settled, sleep, spawn, timeout, try_gather, yield_now};
 use support::{Trace, millis as ms, virtual_loop};
@@ -358,6 +360,40 @@ fn a_panic_in_one_childs_destructor_does_not_save_its_siblings() {
 }
 
 #[test]
+fn children_are_polled_in_the_order_of_their_wakes_and_the_first_is_not_favoured() {
+    // K29: each is woken for itself; those that wait are not polled along with it.
+    let trace = Trace::default();
+    virtual_loop().block_on(async {
+        let signals = Rc::new([(); 2].map(|()| Event::new()));
+        let waiting = [0, 1].map(|child| {
+            let (trace, signals) = (trace.clone(), signals.clone());
+            async move {
+                let mut waiting = pin!(signals[child].wait());
+                let polled = poll_fn(|cx| {
+                    trace.note(format_args!("{child} polled"));
+                    waiting.as_mut().poll(cx)
+                });
+                polled.await;
+            }
+        });
+        let last = {
+            let (trace, signals) = (trace.clone(), signals.clone());
+            async move {
+                for _ in 0..5 {
+                    yield_now().await;
+                }
+                trace.note("2 wakes");
+                signals[1].set();
+                signals[0].set();
+            }
+        };
+        let [first, second] = waiting;
+        roundel::gather!(first, second, last).await;
+    });
+    assert_eq!(trace.take(), ["0 polled", "1 polled", "2 wakes", "1 polled", "0 polled"]);
+}
+
+#[test]
 fn an_iterator_that_panics_leaves_nothing_half_done() {
     // K36
     let trace = Trace::default();
@@ -528,6 +564,7 @@ fn dropping_a_gather_of_handles_leaves_their_tasks_alone() {
 
 #[test]
 fn two_outputs_that_panic_when_dropped_harm_nobody() {
+    // K32
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {

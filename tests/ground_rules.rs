@@ -214,11 +214,19 @@ fn only_wakers_and_handles_cross_threads() {
     assert!(crosses_threads!(CancelHandle));
     assert!(crosses_threads!(Handle));
     assert!(crosses_threads!(RemoteHandle<u8>));
+    assert!(!crosses_threads!(RemoteHandle<Rc<u8>>));
     assert!(!crosses_threads!(EventLoop));
     assert!(!crosses_threads!(JoinHandle<u8>));
     assert!(!crosses_threads!(Sleep));
     assert!(!crosses_threads!(Interval));
     assert!(!crosses_threads!(roundel::Clock));
+    assert!(!crosses_threads!(roundel::TaskGroup<(), ()>));
+    assert!(!crosses_threads!(roundel::net::TcpListener));
+    assert!(!crosses_threads!(roundel::net::TcpStream));
+    assert!(!crosses_threads!(roundel::net::OwnedReadHalf));
+    assert!(!crosses_threads!(roundel::net::OwnedWriteHalf));
+    assert!(!crosses_threads!(roundel::sync::Lock<u8>));
+    assert!(!crosses_threads!(roundel::sync::Semaphore));
 }
 
 /// Sends word when the loop goes to sleep.
@@ -248,7 +256,7 @@ fn wake_from_sleep(story: impl Future<Output = ()>, deeds: Vec<Box<dyn FnOnce() 
 
 #[test]
 fn what_crosses_threads_wakes_a_sleeping_loop() {
-    // 0.10: nothing else would ever wake these loops.
+    // 0.10, K39: nothing else would ever wake these loops.
     let (wakers, waker) = mpsc::channel::<Waker>();
     let mut polls = 0;
     let story = poll_fn(move |cx| {

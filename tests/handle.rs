@@ -169,6 +169,39 @@ fn a_remote_handle_can_be_awaited_by_another_loop() {
 }
 
 #[test]
+fn a_remote_handle_may_go_at_the_moment_its_task_ends() {
+    // K19: whoever comes last, the thread or the task, drops the output.
+    let output = std::sync::Arc::new(());
+    let value = output.clone();
+    beside(move |handle| {
+        for round in 0..4000 {
+            let value = value.clone();
+            let remote = handle.spawn(async move { value });
+            match round % 4 {
+                0 => drop(remote),
+                1 => remote.cancel(),
+                2 => drop(remote.wait_timeout(Duration::ZERO)),
+                _ => drop(remote.wait().unwrap()),
+            }
+        }
+    });
+    assert_eq!(std::sync::Arc::strong_count(&output), 1);
+}
+
+#[test]
+fn a_future_that_comes_too_late_is_dropped_and_not_kept() {
+    // K4, K13
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    drop(event_loop);
+    let late = std::sync::Arc::new(());
+    let value = late.clone();
+    let remote = handle.spawn(async move { drop(value) });
+    assert_eq!(std::sync::Arc::strong_count(&late), 1, "though the handle is still there");
+    assert!(remote.wait().unwrap_err().is_cancelled());
+}
+
+#[test]
 fn code_written_against_futures_rs_spawns_here() {
     let event_loop = EventLoop::new().unwrap();
     let trace = Rc::new(RefCell::new(Vec::new()));

@@ -5,13 +5,16 @@
 //! | bug catalogue R38 | an_idle_loop_makes_no_system_call_while_it_waits |
 //! | bug catalogue K27, K28, T27 | a_busy_task_starves_no_timer, a_busy_task_starves_no_socket |
 //! | bug catalogue T24 | a_wait_shorter_than_a_tick_is_one_wait |
+//! | bug catalogue K28 | two_tasks_that_wake_each_other_starve_nobody |
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::cell::{Cell, RefCell};
 use std::env;
+use std::future::poll_fn;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use roundel::net::TcpListener;
@@ -70,6 +73,43 @@ fn a_busy_task_starves_no_timer() {
         polls
     });
     assert!(polls <= 66, "the world is looked at every 64 polls, not after {polls}");
+}
+
+#[test]
+fn two_tasks_that_wake_each_other_starve_nobody() {
+    // K28: neither a third task nor a timer.
+    let clock = Clock::manual();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    event_loop.block_on(async {
+        let wakers: Rc<[RefCell<Option<Waker>>; 2]> = Rc::default();
+        let polls = Rc::new(Cell::new(0));
+        for (own, other) in [(0, 1), (1, 0)] {
+            let (wakers, polls) = (wakers.clone(), polls.clone());
+            drop(spawn(poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                *wakers[own].borrow_mut() = Some(cx.waker().clone());
+                let other = wakers[other].borrow().clone();
+                // They stop some time, so that a loop which they do starve fails rather than hangs.
+                if polls.get() < 10_000 {
+                    other.unwrap_or(cx.waker().clone()).wake();
+                }
+                Poll::<()>::Pending
+            })));
+        }
+        let timer = spawn(sleep(Duration::from_millis(1)));
+        yield_now().await;
+        clock.advance(Duration::from_millis(1));
+        let before = polls.get();
+        timer.await.unwrap();
+        let until_it_fired = polls.get() - before;
+        assert!(until_it_fired <= 66, "the world is looked at every 64 polls, not after {until_it_fired}");
+        let before = polls.get();
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        let meanwhile = polls.get() - before;
+        assert!((99..=201).contains(&meanwhile), "a turn each beside 100 turns of a third, not {meanwhile}");
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | T35 | a_million_timeouts_leave_the_heap_where_it_was |
 //! | section 9 task_del_collect | a_million_tasks_leave_the_heap_where_it_was |
 //! | G12 | a_million_cancelled_tasks_leave_the_heap_where_it_was |
+//! | K26 | ten_thousand_loops_leave_the_heap_where_it_was |
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -125,6 +126,21 @@ fn a_million_cancelled_tasks_leave_the_heap_where_it_was() {
     event_loop().block_on(leaves_the_heap_where_it_was(async || {
         assert!(spawn(pending::<()>()).cancel());
     }));
+}
+
+#[test]
+fn ten_thousand_loops_leave_the_heap_where_it_was() {
+    // K26
+    let life = || {
+        let event_loop = event_loop();
+        drop(event_loop.spawn(async { sleep(Duration::from_secs(3600)).await }));
+        assert_eq!(event_loop.block_on(async { spawn(async { black_box(1_u64) }).await.unwrap() }), 1);
+    };
+    // By then every loop number was used, and the list of the used ones has all the room it will need.
+    (0..5000).for_each(|_| life());
+    let before = LIVE_BYTES.get();
+    (0..10_000).for_each(|_| life());
+    assert_eq!(LIVE_BYTES.get() - before, 0);
 }
 
 #[test]

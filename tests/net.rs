@@ -6,38 +6,26 @@
 //! |---|---|
 //! | R1 R2 R3 | reactor.rs: `an_event_of_an_earlier_life_of_the_slot_is_ignored`; `a_socket_opened_while_another_closes_hears_nothing_stale` |
 //! | R4 | reactor.rs: `a_socket_that_lives_on_as_a_copy_is_no_longer_listened_to` |
-//! | R5 | `a_half_closed_stream_goes_on_reading` |
-//! | R6 R7 | `a_reset_wakes_the_reader_with_an_error`, `a_reset_wakes_the_writer_with_an_error` |
+//! | R5 | `a_half_closed_stream_goes_on_reading`, `a_writer_to_a_half_closed_stream_rests_until_there_is_room` |
+//! | R6 R7 | `a_reset_wakes_the_reader_with_an_error`, `a_reset_wakes_the_writer_with_an_error`, `an_end_wakes_whoever_waits_whichever_side_it_comes_from`, `a_reset_wakes_both_directions` |
 //! | R8 | reactor.rs: `a_short_read_saves_the_next_call_unless_the_end_was_seen`; `the_end_right_behind_the_last_bytes_is_seen` |
 //! | R9 | `a_peek_leaves_the_bytes_and_waits_like_a_read` |
-//! | R10 R11 | `a_connect_that_is_polled_for_nothing_still_connects`, `a_refused_connection_is_an_error` |
-//! | R12 R13 | net_faults.rs: `a_server_without_descriptors_rests_and_recovers` |
-//! | R14 | net_syscalls.rs: `a_signal_does_not_end_the_wait` |
+//! | R10 R11 | connect.rs: `a_connection_that_the_system_has_not_decided_is_waited_for`; `a_connect_that_is_polled_for_nothing_still_connects`, `a_refused_connection_is_an_error` |
 //! | R15 | `connections_that_came_together_are_all_accepted` |
-//! | R16 | reactor.rs: `a_source_that_the_system_refuses_leaves_no_slot_behind` |
-//! | R17 | net_faults.rs: `a_loop_that_cannot_be_made_leaves_no_descriptor_behind`, `a_thousand_loops_leave_no_descriptor_behind` |
-//! | R18 | not without unsafe: a socket owns its descriptor, and nothing else can close it. The slot goes first anyway |
-//! | R19 | impossible: a registered socket cannot be taken out of its `Source` |
-//! | R20 | `sockets_outlive_their_loop`, `whoever_waits_when_the_loop_ends_is_told`; reactor.rs |
-//! | R21 | impossible: no unsafe |
+//! | R20 | `sockets_outlive_their_loop`, `whoever_waits_when_the_loop_ends_is_told`, `sockets_in_tasks_end_with_the_loop`; reactor.rs |
 //! | R22 | `every_reader_of_a_stream_is_woken`, `every_task_that_accepts_is_served`, `of_two_pollers_of_one_direction_the_last_is_woken` |
-//! | R23 | impossible: whoever waits borrows the listener, so it cannot be dropped |
-//! | R24 | impossible: between an operation and the note of its outcome no event is taken in, all on one thread |
-//! | R25 | net_faults.rs: `no_descriptor_is_left_to_child_processes`. Sharing a loop with a forked child is not supported |
-//! | R26 R27 | mio's: it passes zero on and clears the buffer; `EventLoop::turn` and every busy turn would hang otherwise |
-//! | R28 R29 | by construction: one mio waker for each loop, held by the loop's inbox |
-//! | R30 R31 | not applicable: no UDP and no Unix sockets yet |
+//! | R23 | `whoever_waits_by_poll_is_woken_when_the_stream_is_dropped` |
 //! | R32 | `writing_after_the_end_is_an_error_and_no_signal` |
-//! | R33 | net_faults.rs: `a_connect_that_is_dropped_closes_once` |
 //! | R34 | `dropping_the_write_half_ends_the_stream_and_reuniting_does_not` |
 //! | R35 | `halves_of_different_streams_do_not_reunite` |
 //! | R36 | `reading_nothing_takes_no_time` |
-//! | R37 | `a_socket_that_is_always_ready_does_not_hold_the_loop` |
-//! | R38 | net_syscalls.rs: `an_idle_server_makes_no_system_call` |
-//! | R39 | not applicable: no in-memory pairs |
-//! | R40 | urgent data is asked for nowhere; `came_short` in reactor.rs says what it does to a read |
+//! | R37, K29 | `a_socket_that_is_always_ready_does_not_hold_the_loop`, `sockets_that_are_always_ready_share_the_loop` |
+//! | R39 | `a_reset_wakes_the_writer_with_an_error` |
+//! | R40 | `an_urgent_byte_is_no_news_to_a_reader` |
 //! | R41 | `more_ready_sockets_than_one_look_takes_are_all_served` |
-//! | R42 | impossible: registering takes the socket itself, of which there is one |
+//! | K6, K43 | `a_tasks_last_words_still_go_out_when_the_loop_ends` |
+//!
+//! What is tested in net_faults.rs and net_syscalls.rs, and what cannot be, stands in CATALOGUE.md.
 //!
 //! Nothing here measures time; the time limit of `story` only turns a hang into a failure.
 
@@ -307,6 +295,40 @@ fn a_half_closed_stream_goes_on_reading() {
 }
 
 #[test]
+fn a_writer_to_a_half_closed_stream_rests_until_there_is_room() {
+    // R5: that the other side writes no more is no news for who writes to it.
+    story(async {
+        let (near, far) = pair().await;
+        far.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
+        let flood = vec![1; 100_000];
+        let mut sent = 0;
+        while let Poll::Ready(written) = futures::poll!(pin!(near.write(&flood))) {
+            sent += written.unwrap();
+        }
+        let polls = Rc::new(Cell::new(0));
+        let counter = polls.clone();
+        let writer = spawn(async move {
+            let mut writing = pin!(near.write(b"last"));
+            let written = std::future::poll_fn(|cx| {
+                counter.set(counter.get() + 1);
+                writing.as_mut().poll(cx)
+            });
+            written.await.unwrap()
+        });
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        assert_eq!(polls.get(), 1);
+        let mut buf = vec![0; 65_536];
+        while sent > 0 {
+            sent -= far.read(&mut buf).await.unwrap();
+        }
+        assert_eq!(writer.await.unwrap(), 4);
+    });
+}
+
+#[test]
 fn the_end_right_behind_the_last_bytes_is_seen() {
     // R8
     story(async {
@@ -431,6 +453,38 @@ fn a_peek_leaves_the_bytes_and_waits_like_a_read() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_urgent_byte_is_no_news_to_a_reader() {
+    // R40: it is kept apart from the stream, and nobody asked for it.
+    story(async {
+        let (listener, addr) = listener();
+        let mut far = std::net::TcpStream::connect(addr).unwrap();
+        let near = listener.accept().await.unwrap().0;
+        let polls = Rc::new(Cell::new(0));
+        let counter = polls.clone();
+        let reader = spawn(async move {
+            let mut buf = [0; 8];
+            let mut reading = Box::pin(near.read(&mut buf));
+            let read = std::future::poll_fn(|cx| {
+                counter.set(counter.get() + 1);
+                reading.as_mut().poll(cx)
+            });
+            let count = read.await.unwrap();
+            drop(reading);
+            buf[..count].to_vec()
+        });
+        yield_now().await;
+        rustix::net::send(&far, b"!", rustix::net::SendFlags::OOB).unwrap();
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        assert_eq!(polls.get(), 1);
+        far.write_all(b"x").unwrap();
+        assert_eq!(reader.await.unwrap(), b"x");
+    });
+}
+
+#[test]
 fn several_slices_go_out_together() {
     story(async {
         let (near, far) = pair().await;
@@ -496,7 +550,7 @@ fn a_reset_wakes_the_reader_with_an_error() {
 
 #[test]
 fn a_reset_wakes_the_writer_with_an_error() {
-    // R6, R7
+    // R6, R7, R39
     story(async {
         let (near, far) = pair().await;
         let flood = vec![0; 1_000_000];
@@ -518,6 +572,50 @@ fn a_reset_wakes_the_writer_with_an_error() {
         let written: io::Result<()> = written;
         let kind = written.unwrap_err().kind();
         assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    });
+}
+
+#[test]
+fn an_end_wakes_whoever_waits_whichever_side_it_comes_from() {
+    // R6: there is nothing to read but the end, and no other event will come.
+    story(async {
+        for from_afar in [true, false] {
+            let (near, far) = pair().await;
+            let near = Rc::new(near);
+            let reading = near.clone();
+            let reader = spawn(async move { reading.read(&mut [0; 8]).await });
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            assert!(!reader.is_finished());
+            if from_afar { far.shutdown(Shutdown::Write) } else { near.shutdown(Shutdown::Read) }.unwrap();
+            assert_eq!(reader.await.unwrap().unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_reset_wakes_both_directions() {
+    // R7
+    story(async {
+        let (near, far) = pair().await;
+        near.write_all(b"unread").await.unwrap();
+        let flood = vec![0; 100_000];
+        while futures::poll!(pin!(near.write(&flood))).is_ready() {}
+        let near = Rc::new(near);
+        let (reading, writing) = (near.clone(), near.clone());
+        let reader = spawn(async move { reading.read(&mut [0; 8]).await });
+        let writer = spawn(async move { writing.write(b"no room").await });
+        for _ in 0..200 {
+            yield_now().await;
+        }
+        assert!(!reader.is_finished() && !writer.is_finished());
+        reset(far).await;
+        // The system tells the error once; the other of the two then sees the end, or a broken pipe.
+        let read = reader.await.unwrap();
+        let written = writer.await.unwrap();
+        assert!(written.is_err(), "{written:?}");
+        assert!(read.is_err() || read.is_ok_and(|count| count == 0));
     });
 }
 
@@ -745,6 +843,19 @@ fn of_two_pollers_of_one_direction_the_last_is_woken() {
 }
 
 #[test]
+fn whoever_waits_by_poll_is_woken_when_the_stream_is_dropped() {
+    // R23: an async method borrows the stream, so there it cannot happen; the poll_ methods do not.
+    story(async {
+        let (_near, far) = pair().await;
+        let (wakes, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut &far).poll_read(&mut cx, &mut [0]).is_pending());
+        drop(far);
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
 fn more_ready_sockets_than_one_look_takes_are_all_served() {
     // R41: one look takes 1,024 events.
     let pairs = 1300;
@@ -806,6 +917,40 @@ fn a_socket_that_is_always_ready_does_not_hold_the_loop() {
         }
         assert!(turns > total / 512, "{turns} turns beside {total} reads");
     });
+}
+
+#[test]
+fn sockets_that_are_always_ready_share_the_loop() {
+    // K29, R37: whoever stands first in line after a look must not use up what all may do before the next.
+    const TOTAL: usize = 20_000;
+    for sockets in 1..=4 {
+        story(async {
+            let mut pairs = Vec::new();
+            for _ in 0..sockets {
+                pairs.push(pair().await);
+                pairs.last().unwrap().0.write_all(&[5; TOTAL]).await.unwrap();
+            }
+            let counts: Rc<[Cell<usize>]> = (0..sockets).map(|_| Cell::new(0)).collect();
+            let readers = pairs.into_iter().enumerate().map(|(reader, (near, far))| {
+                let counts = counts.clone();
+                spawn(async move {
+                    while counts[reader].get() < TOTAL {
+                        // All of it is there: this never waits for bytes.
+                        counts[reader].set(counts[reader].get() + far.read(&mut [0]).await.unwrap());
+                        let (least, most) = (counts.iter().min().unwrap().get(), counts.iter().max().unwrap().get());
+                        assert!(
+                            most - least <= TOTAL / 4,
+                            "of {sockets} sockets one has read {most}, one {least} bytes"
+                        );
+                    }
+                    drop(near);
+                })
+            });
+            for reader in readers.collect::<Vec<_>>() {
+                reader.await.unwrap();
+            }
+        });
+    }
 }
 
 #[test]
@@ -903,6 +1048,38 @@ fn sockets_in_tasks_end_with_the_loop() {
         far
     };
     assert_eq!(far.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_tasks_last_words_still_go_out_when_the_loop_ends() {
+    // K6, K43: tasks go before timers and sockets, so their destructors find both in working order.
+    struct LastWords(TcpStream);
+    impl Drop for LastWords {
+        fn drop(&mut self) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let said = futures::AsyncWrite::poll_write(Pin::new(&mut &self.0), &mut cx, b"farewell");
+            assert!(matches!(said, Poll::Ready(Ok(8))), "{said:?}");
+            assert!(pin!(roundel::sleep(Duration::from_secs(1))).poll(&mut cx).is_pending());
+            assert!(TcpListener::bind("127.0.0.1:0").is_ok());
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let (mut far, task) = event_loop.block_on(bounded(async {
+        let (listener, addr) = listener();
+        let far = std::net::TcpStream::connect(addr).unwrap();
+        let last_words = LastWords(listener.accept().await.unwrap().0);
+        let task = spawn(async move {
+            let LastWords(stream) = &last_words;
+            stream.read(&mut [0]).await.map(drop)
+        });
+        yield_now().await;
+        (far, task)
+    }));
+    drop(event_loop);
+    assert!(futures::executor::block_on(task).unwrap_err().is_cancelled(), "its destructor did not panic");
+    let mut heard = String::new();
+    far.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "farewell");
 }
 
 #[test]

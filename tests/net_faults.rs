@@ -1,6 +1,6 @@
 //! Stories of sockets when descriptors are short, and of descriptors that must not be left behind.
 //!
-//! The table of all rows of the bug catalogue is in net.rs. The stories here change or count what
+//! The table of all rows of the bug catalogue is CATALOGUE.md. The stories here change or count what
 //! belongs to the whole process, so each one waits until it is alone.
 
 #![cfg(target_os = "linux")]
@@ -257,6 +257,27 @@ fn a_thousand_loops_leave_no_descriptor_behind() {
         drop(round());
     }
     assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn a_loop_is_two_descriptors_and_leaves_none_to_those_who_outlive_it() {
+    // R29: one to wait with, one by which other threads end that wait. K50, K34: wakers and handles keep
+    // nothing of the loop alive.
+    let _alone = alone();
+    drop(EventLoop::new());
+    let before = descriptors();
+    let event_loop = EventLoop::new().unwrap();
+    let waker = event_loop.block_on(std::future::poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+    let task = event_loop.spawn(std::future::pending::<()>());
+    let (handle, cancel) = (event_loop.handle(), task.cancel_handle());
+    std::thread::scope(|scope| {
+        scope.spawn(|| waker.wake_by_ref());
+    });
+    event_loop.block_on(yield_now());
+    assert_eq!(descriptors().len(), before.len() + 2);
+    drop(event_loop);
+    assert_eq!(descriptors(), before);
+    drop((waker, task, handle, cancel));
 }
 
 #[test]

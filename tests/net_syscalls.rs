@@ -133,7 +133,7 @@ fn an_idle_server_makes_no_system_call() {
 
 #[test]
 fn a_signal_does_not_end_the_wait() {
-    // R14: a process that was stopped and continued finds its wait interrupted.
+    // R14, X3: a process that was stopped and continued finds its wait interrupted.
     let mut server = Server::start(Command::new(env::current_exe().unwrap())).unwrap();
     let pid = Pid::from_child(&server.process);
     for _ in 0..20 {
@@ -148,8 +148,52 @@ fn a_signal_does_not_end_the_wait() {
     server.end();
 }
 
+/// Not a story: it sleeps on the real clock, and must not wake early.
+#[test]
+fn sleeper() {
+    if env::var_os(SERVER).is_none() {
+        return;
+    }
+    roundel::block_on(async {
+        let deadline = roundel::Instant::now() + Duration::from_millis(200);
+        println!("\nsleeps");
+        roundel::sleep_until(deadline).await;
+        assert!(roundel::Instant::now() >= deadline);
+    });
+}
+
+#[test]
+fn a_storm_of_signals_neither_ends_a_sleep_nor_prolongs_it() {
+    // R14, X3: the wait is interrupted again and again, and what is left of it is worked out anew.
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "sleeper", "--nocapture"]).env(SERVER, "1").stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    while line != "sleeps\n" {
+        line.clear();
+        if output.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+    }
+    let pid = Pid::from_child(&process);
+    let began = std::time::Instant::now();
+    // Were each wait begun from the start, the sleep would last as long as the storm.
+    while process.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(60) {
+        kill_process(pid, Signal::STOP).unwrap();
+        while !is_stopped(&process) && process.try_wait().unwrap().is_none() {
+            thread::yield_now();
+        }
+        let _ = kill_process(pid, Signal::CONT);
+        // A moment to go back to its wait.
+        thread::sleep(Duration::from_millis(2));
+    }
+    let _ = process.kill();
+    assert!(process.wait().unwrap().success(), "{line}");
+}
+
 fn is_stopped(child: &Child) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
     // The name may have blanks and brackets; the state follows it.
     stat.rsplit(") ").next().unwrap().starts_with('T')
 }

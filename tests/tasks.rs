@@ -254,7 +254,7 @@ fn a_task_that_cancels_itself_goes_no_further_than_its_next_wait() {
 
 #[test]
 fn a_task_that_cancels_itself_and_does_not_wait_again_keeps_its_result() {
-    // Our choice, as tokio's: there was no await left at which to drop it.
+    // K57. Our choice, as tokio's: there was no await left at which to drop it.
     virtual_loop().block_on(async {
         let own = Rc::new(RefCell::new(None::<JoinHandle<u8>>));
         let slot = own.clone();

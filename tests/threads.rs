@@ -11,13 +11,15 @@
 #![allow(clippy::async_yields_async, reason = "a handle is made inside the loop and awaited later")]
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use roundel::{Clock, EventLoop, Instant, block_on, sleep, spawn, timeout, to_thread, yield_now};
+use roundel::{Clock, Event, EventLoop, Instant, Observer, block_on, sleep, spawn, timeout, to_thread, yield_now};
 
 #[test]
 fn the_value_comes_back() {
@@ -37,6 +39,7 @@ fn a_panic_reaches_the_handle_and_the_pool_goes_on() {
         let error = to_thread(|| panic!("in the pool")).await.unwrap_err();
         assert!(error.is_panic());
         assert_eq!(error.to_string(), "the work for another thread panicked: in the pool");
+        assert_eq!(*error.into_panic().unwrap().downcast::<&str>().unwrap(), "in the pool");
         assert_eq!(to_thread(|| 1).await.unwrap(), 1);
     });
 }
@@ -188,8 +191,111 @@ fn virtual_time_waits_for_a_thread_before_it_jumps() {
 }
 
 #[test]
+fn a_closure_that_ends_while_the_loop_sleeps_wakes_it() {
+    // B8: it begins to end when the loop has announced its sleep, and nothing else ends that.
+    struct Bedtime(mpsc::Sender<()>);
+    impl Observer for Bedtime {
+        fn event(&self, event: &Event<'_>) {
+            if matches!(event, Event::Parked { .. }) {
+                let _ = self.0.send(());
+            }
+        }
+    }
+    let (sleeps, bedtime) = mpsc::channel();
+    let event_loop = EventLoop::builder().observer(Rc::new(Bedtime(sleeps))).build().unwrap();
+    let woken = event_loop.block_on(async {
+        // In a task of its own: the limit wakes this one, which must not find the answer by that.
+        let task = spawn(async { to_thread(move || bedtime.recv().unwrap()).await.unwrap() });
+        timeout(Duration::from_secs(60), task).await
+    });
+    woken.expect("the loop sleeps on").unwrap();
+}
+
+#[test]
+fn a_closure_handed_over_while_its_thread_goes_idle_is_not_left_lying() {
+    // B1: each comes at the moment when the only thread has nothing to do any more. (It would look again
+    // after ten seconds, were it not told.)
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    event_loop.block_on(async {
+        for round in 0..5000 {
+            let closure = timeout(Duration::from_secs(8), to_thread(move || round));
+            assert_eq!(closure.await.expect("its thread was not told").unwrap(), round);
+        }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_threads_of_a_loop_go_home_with_it() {
+    // B2, K26: idle ones, and the one that was still busy.
+    if !support::alone("the_threads_of_a_loop_go_home_with_it") {
+        return;
+    }
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    for _ in 0..50 {
+        let event_loop = EventLoop::builder().threads(4).build().unwrap();
+        let together = Arc::new(Barrier::new(4));
+        let busy = event_loop.block_on(async {
+            let closures = (0..4).map(|_| {
+                let together = together.clone();
+                to_thread(move || together.wait())
+            });
+            for closure in closures.collect::<Vec<_>>() {
+                closure.await.unwrap();
+            }
+            to_thread(std::thread::yield_now)
+        });
+        assert_eq!(threads(), before + 4, "they wait for more work");
+        drop((event_loop, busy));
+        // An idle thread goes home by itself after ten seconds; these must not need so long.
+        let began = std::time::Instant::now();
+        while threads() > before {
+            assert!(began.elapsed() < Duration::from_secs(8), "{} threads are left", threads() - before);
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_room_for_a_thread_a_closure_waits_for_another_one_or_is_refused() {
+    // B5: the stack of a thread is 2 MiB, and there is none of that.
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if !support::alone("without_room_for_a_thread_a_closure_waits_for_another_one_or_is_refused") {
+        return;
+    }
+    let before = getrlimit(Resource::As);
+    let without_room = |submit: &dyn Fn() -> roundel::ThreadHandle<u8>| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        let used: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+        setrlimit(Resource::As, Rlimit { current: Some((used + 1000) << 10), ..before }).unwrap();
+        let handle = submit();
+        setrlimit(Resource::As, before).unwrap();
+        handle
+    };
+    let event_loop = EventLoop::builder().threads(2).build().unwrap();
+    event_loop.block_on(async {
+        let refused = without_room(&|| to_thread(|| 1));
+        assert!(refused.is_finished());
+        let error = refused.await.unwrap_err();
+        assert!(!error.is_cancelled() && !error.is_panic(), "{error}");
+
+        let (release, released) = mpsc::channel::<()>();
+        let busy = to_thread(move || released.recv().is_err());
+        let waits = without_room(&|| to_thread(|| 2));
+        assert!(!waits.is_finished());
+        drop(release);
+        assert_eq!(waits.await.unwrap(), 2);
+        assert!(busy.await.unwrap());
+        assert_eq!(to_thread(|| 3).await.unwrap(), 3, "and afterwards all is as ever");
+    });
+}
+
+#[test]
 fn a_thousand_closures_come_back_in_any_order() {
-    // B1
+    // B1: a crowd
     let sum = block_on(async {
         let handles: Vec<_> = (0..1000_u64).map(|n| to_thread(move || n)).collect();
         let mut sum = 0;

@@ -3,20 +3,22 @@
 //! | row of the bug catalogue | test |
 //! |---|---|
 //! | K13, K2 waker used after the loop's end | a_waker_outlives_its_loop_and_then_does_nothing |
-//! | K14, K15 wake while the loop is dropped | wakes_may_come_at_any_moment_of_a_loops_end |
+//! | K14, K15 wake while the loop is dropped | wakes_may_come_at_any_moment_of_a_loops_end; another_thread_may_reach_for_a_loop_in_the_midst_of_its_end |
 //! | K16, K24, K41 thread-locals | a_thread_locals_destructor_may_wake; a_loop_in_a_thread_local_ends_as_any_other |
+//! | B10 thread-locals of the pool | a_thread_of_the_pool_may_wake_with_its_last_breath |
 //! | K17, K31 writes seen by the poll | what_was_written_before_a_wake_is_seen_by_the_poll |
 //! | K18 will_wake | all_wakers_of_a_task_are_alike_and_of_two_they_differ |
 //! | K28, K40 wake during the poll | a_wake_during_the_poll_queues_once_more_and_only_once |
-//! | K33, K34, K50 a waker keeps nothing alive | a_waker_keeps_no_future_alive |
+//! | K34, K50 a waker keeps nothing alive | a_waker_keeps_no_future_alive |
 //! | K38 park token | a_blocking_park_in_a_task_steals_no_wake |
 //! | K47 slot reuse | the_wakers_of_a_slots_former_tenants_do_not_wake_the_present_one |
 //! | K48 wake after completion | a_wake_after_the_end_polls_nothing |
-//! | K49 stack tasks | n/a: a waker is a number; a_waker_of_the_root_outlives_it shows it |
+//! | K49 stack tasks | a_waker_of_the_root_outlives_it |
 //! | K53 thousands of wakes | a_million_wakes_from_many_threads_are_few_polls |
 //! | K21 waking from outside a poll | a_wake_between_two_runs_is_kept |
-//! | K19, K35, K36, K43, K44 | n/a by construction: one thread, boxed futures, no iterators of futures, tasks go first |
-//! | K45 one unpark a sleep | task_queue's own test: a_sleeping_loop_is_unparked_once_however_many_wakes_come |
+//! | R28 the unpark outlives every waker | a_wake_reaches_the_right_loop_of_many |
+//!
+//! All rows, with those tested elsewhere and those that cannot be, stand in CATALOGUE.md.
 #![allow(clippy::waker_clone_wake, reason = "both ways to wake are told of")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -24,13 +26,14 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 
-use roundel::{EventLoop, JoinHandle, block_on, sleep, spawn, yield_now};
+use roundel::{EventLoop, JoinHandle, block_on, sleep, spawn, to_thread, yield_now};
 use support::{OnDrop, Trace, millis, virtual_loop};
 
 /// A task that counts its polls, gives out its waker at each, and is done when told.
@@ -68,6 +71,7 @@ impl Sleeper {
 
 #[test]
 fn a_wake_between_two_runs_is_kept() {
+    // K21
     let event_loop = virtual_loop();
     let (sleeper, _handle) = Sleeper::spawn_on(&event_loop);
     sleeper.waker().wake();
@@ -78,7 +82,7 @@ fn a_wake_between_two_runs_is_kept() {
 
 #[test]
 fn a_wake_during_the_poll_queues_once_more_and_only_once() {
-    // K28, K40: three wakes in one poll are one turn; two tasks that wake each other starve no third.
+    // K28, K40: three wakes in one poll are one turn.
     let event_loop = virtual_loop();
     let turns = Rc::new(Cell::new(0));
     let counter = turns.clone();
@@ -152,7 +156,7 @@ fn all_wakers_of_a_task_are_alike_and_of_two_they_differ() {
 
 #[test]
 fn a_waker_keeps_no_future_alive() {
-    // K33, K34, K50
+    // K34, K50
     let trace = Trace::new();
     let event_loop = virtual_loop();
     let kept = Rc::new(RefCell::new(None));
@@ -170,12 +174,26 @@ fn a_waker_keeps_no_future_alive() {
 
 #[test]
 fn a_waker_of_the_root_outlives_it() {
-    // K49
+    // K49: the root lives on the stack, and that is where the waker must not reach.
     let event_loop = virtual_loop();
     let waker = event_loop.block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
     waker.wake_by_ref();
-    event_loop.block_on(yield_now());
-    waker.wake();
+    assert!(!event_loop.turn(), "nobody is ready");
+    let mut polls = 0;
+    event_loop.block_on(async {
+        let mut task = spawn(async {
+            for _ in 0..5 {
+                yield_now().await;
+            }
+        });
+        let watched = poll_fn(|cx| {
+            polls += 1;
+            waker.wake_by_ref();
+            Pin::new(&mut task).poll(cx)
+        });
+        watched.await.unwrap();
+    });
+    assert_eq!(polls, 2, "the next root is woken by the task's end, and by nothing else");
 }
 
 #[test]
@@ -226,8 +244,37 @@ fn wakes_may_come_at_any_moment_of_a_loops_end() {
 }
 
 #[test]
+fn another_thread_may_reach_for_a_loop_in_the_midst_of_its_end() {
+    // K14, K15, K2: it wakes a task that is gone, the one that is going, and one whose end is yet to come.
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.handle();
+    let wakers = Rc::new(RefCell::new(Vec::new()));
+    let late = Rc::new(RefCell::new(None));
+    let (first, _first) = Sleeper::spawn_on(&event_loop);
+    let (own, to_wake, too_late) = (wakers.clone(), wakers.clone(), late.clone());
+    let guard = OnDrop(move || {
+        let (wakers, handle) = (to_wake.take(), handle);
+        let from_afar = thread::spawn(move || {
+            wakers.iter().for_each(Waker::wake_by_ref);
+            handle.spawn(async { unreachable!("the loop has ended") })
+        });
+        *too_late.borrow_mut() = Some(from_afar.join().unwrap());
+    });
+    let _going = event_loop.spawn(poll_fn(move |cx| {
+        let _ = &guard;
+        own.borrow_mut().push(cx.waker().clone());
+        Poll::<()>::Pending
+    }));
+    let (last, _last) = Sleeper::spawn_on(&event_loop);
+    wakers.borrow_mut().extend([first.waker(), last.waker()]);
+    drop(event_loop);
+    assert_eq!((first.polls(), last.polls()), (1, 1));
+    assert!(late.take().unwrap().wait().unwrap_err().is_cancelled());
+}
+
+#[test]
 fn what_was_written_before_a_wake_is_seen_by_the_poll() {
-    // K17: also when the task is woken already, and the second wake changes nothing.
+    // K17, K31: also when the task is woken already, and the second wake changes nothing.
     const ROUNDS: u64 = 2000;
     let written = Arc::new(AtomicU64::new(0));
     let (ask, asked) = mpsc::channel::<Waker>();
@@ -259,7 +306,7 @@ fn what_was_written_before_a_wake_is_seen_by_the_poll() {
 
 #[test]
 fn a_million_wakes_from_many_threads_are_few_polls() {
-    // K53: the task is polled at least once after the last wake; memory.rs looks at the inbox's room.
+    // K42, K53: the task is polled at least once after the last wake; memory.rs looks at the inbox's room.
     const THREADS: usize = 4;
     const WAKES: usize = 250_000;
     let event_loop = EventLoop::new().unwrap();
@@ -372,8 +419,12 @@ fn a_loop_in_a_thread_local_ends_as_any_other() {
     let (notes, noted) = mpsc::channel();
     let other = thread::spawn(move || {
         LOOP.with(|event_loop| {
+            let (sibling, handle) = Sleeper::spawn_on(event_loop);
             let guard = OnDrop(move || {
+                sibling.waker().wake();
+                assert!(!handle.cancel(), "it went first");
                 let refused = spawn(async {});
+                assert!(!refused.cancel());
                 notes.send((refused.is_finished(), roundel::Handle::current().is_alive())).unwrap();
             });
             event_loop.block_on(async {
@@ -390,8 +441,32 @@ fn a_loop_in_a_thread_local_ends_as_any_other() {
 }
 
 #[test]
+fn a_thread_of_the_pool_may_wake_with_its_last_breath() {
+    // B10: its thread-locals are destroyed after the loop that they would wake.
+    let event_loop = EventLoop::builder().threads(1).build().unwrap();
+    let (sleeper, _handle) = Sleeper::spawn_on(&event_loop);
+    let waker = sleeper.waker();
+    let (say_over, over) = mpsc::channel();
+    event_loop.block_on(async {
+        let closure = to_thread(move || {
+            AT_EXIT.set(Some(Box::new(move || {
+                waker.wake_by_ref();
+                drop(waker);
+                say_over.send(()).unwrap();
+            })));
+            GUARD.with(|_| ());
+        });
+        closure.await.unwrap();
+    });
+    drop(event_loop);
+    over.recv().expect("the thread goes home, and its last act is done");
+    assert_eq!(sleeper.polls(), 1);
+}
+
+#[test]
 fn a_wake_reaches_the_right_loop_of_many() {
-    // Eight loops in eight threads, and one thread that wakes whoever asks, in whatever order they come.
+    // R28: eight loops in eight threads, and one thread that wakes whoever asks, in whatever order they
+    // come. The waker it wakes by is the last of its task, and the loop is unparked again and again.
     const LOOPS: usize = 8;
     const ROUNDS: usize = 200;
     let (ask, asked) = mpsc::channel::<Waker>();

@@ -121,3 +121,24 @@ impl fmt::Debug for Connect {
         f.debug_struct("Connect").field("trying", &trying).field("left", &self.addresses.as_slice()).finish()
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_the_system_has_not_decided_is_waited_for() {
+        // R10, R11: whatever says that the socket can be written to.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // With room for one in its queue, the others are not answered.
+        rustix::net::listen(&listener, 0).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let streams: Vec<_> = (0..4).map(|_| mio::net::TcpStream::connect(addr).unwrap()).collect();
+        assert!(check_connected(&streams[0]).is_ok());
+        let error = check_connected(&streams[3]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    }
+}

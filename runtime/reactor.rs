@@ -29,7 +29,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Token};
 
 use crate::arena::{Arena, Key, Linked, List};
-use crate::observer::{self, Waits};
+use crate::observer::{self, Actor, Waits};
 use crate::wakers::Wakers;
 
 /// Events taken from the OS at once. A longer list is only taken in several goes; none is lost.
@@ -38,9 +38,10 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// The longest single wait: some systems misread a timeout of several weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Operations in a row without a look at the OS, after which one gives its turn away: a socket that is
-/// always ready must not hold the loop. At 1 us each, about a quarter of a millisecond.
-const OPERATIONS_IN_A_ROW: u32 = 256;
+/// Operations that one task may do in a row without a look at the OS; then it gives its turn away, for a
+/// socket that is always ready must not hold the loop. At 1 us each, 64 such turns between two looks are
+/// 4 milliseconds.
+const OPERATIONS_IN_A_ROW: u32 = 64;
 
 /// Whether a short read or write means that there is no more just now. It does where the system itself
 /// tells of the next change (epoll, kqueue). Elsewhere mio puts edges together out of levels, and only
@@ -62,7 +63,8 @@ const UNPARK: Token = Token(usize::MAX);
 pub(crate) struct Reactor {
     poll: RefCell<Option<(mio::Poll, Events)>>,
     sources: RefCell<Sources>,
-    operations: Cell<u32>,
+    /// Who did the last operation, and how many in a row.
+    row: Cell<(Actor, u32)>,
     closed: Cell<bool>,
 }
 
@@ -95,7 +97,7 @@ impl Reactor {
         let reactor = Reactor {
             poll: RefCell::new(Some((poll, Events::with_capacity(EVENTS_AT_ONCE)))),
             sources: RefCell::new(Sources { sides: Arena::new(), waiters: Arena::new() }),
-            operations: Cell::new(0),
+            row: Cell::new((Actor::Outside, 0)),
             closed: Cell::new(false),
         };
         Ok((reactor, Waker::from(Arc::new(unparker))))
@@ -118,7 +120,7 @@ impl Reactor {
     /// Waits until something happens, `limit` at most (`None`: for ever), and collects the wakers of
     /// what became ready. May return early.
     pub(crate) fn poll(&self, limit: Option<Duration>, due: &mut Wakers) -> io::Result<()> {
-        self.operations.set(0);
+        self.row.set((Actor::Outside, 0));
         let mut poll = self.poll.borrow_mut();
         let Some((poll, events)) = &mut *poll else { return Err(loop_is_gone()) };
         match poll.poll(events, limit.map(|limit| limit.min(LONGEST_WAIT))) {
@@ -143,6 +145,12 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    /// How many operations this one did in a row.
+    fn row_of(&self, actor: Actor) -> u32 {
+        let (last, operations) = self.row.get();
+        if last == actor { operations } else { 0 }
     }
 
     /// Whether no source is registered.
@@ -242,7 +250,7 @@ impl<S: mio::event::Source> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear(side),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => {
-                    self.reactor.operations.set(self.reactor.operations.get() + 1);
+                    self.reactor.row.set((observer::actor(), self.reactor.row_of(observer::actor()) + 1));
                     return Poll::Ready(done);
                 }
             }
@@ -258,12 +266,10 @@ impl<S: mio::event::Source> Source<S> {
             // Whoever stood in line was taken out when the side became ready. The name of that place
             // is forgotten before it can ever be somebody else's.
             *place = None;
-            if self.reactor.operations.get() < OPERATIONS_IN_A_ROW {
+            if self.reactor.row_of(observer::actor()) < OPERATIONS_IN_A_ROW {
                 return Poll::Ready(Ok(()));
             }
-            // Whoever comes next begins a row of its own. Were the count kept until the next look, then
-            // the task that stands first in line after each look would use up what is there for all.
-            self.reactor.operations.set(0);
+            self.reactor.row.set((Actor::Outside, 0));
             observer::waiting_for(Waits::Turn, None);
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -62,7 +62,7 @@ fn a_busy_task_starves_no_timer() {
         yield_now().await;
         clock.advance(Duration::from_millis(1));
         let mut polls = 0;
-        while !fired.get() {
+        while !fired.get() && polls < 1000 {
             yield_now().await;
             polls += 1;
         }
@@ -95,7 +95,7 @@ fn starves_no_socket<F: Future<Output = ()>>(busy: impl Fn() -> F) {
         }
         let client = std::net::TcpStream::connect(address).unwrap();
         let mut polls = 0;
-        while !accepted.get() {
+        while !accepted.get() && polls < 1000 {
             busy().await;
             polls += 1;
         }

@@ -865,7 +865,7 @@ fn a_waker_may_drop_the_sleeps_that_are_due_with_it_and_after_it() {
             spy
         });
         sleep(ms(10_000)).await;
-        assert_eq!(spies.each_ref().map(|spy| Arc::strong_count(spy)), [1; 4]);
+        assert_eq!(spies.each_ref().map(Arc::strong_count), [1; 4]);
         // The one that was due with it had been taken out already: a wake for nothing is allowed there.
         assert_eq!(spies[1..].iter().map(|spy| spy.wakes()).sum::<usize>(), 0);
     });

@@ -448,25 +448,21 @@ fn deadlines_next_to_the_end_of_time_come_at_their_tick_or_never() {
     let broken = u64::MAX % TICK;
     let (event_loop, clock) = manual_loop();
     let near = [0, 1, 2, broken - 1, broken, broken + 1, broken + TICK - 1, broken + TICK, broken + TICK + 1];
-    let tasks: Vec<_> = near
-        .into_iter()
-        .map(|nanos| (u64::MAX - nanos, event_loop.spawn(sleep_soon(Instant::FAR - Duration::from_nanos(nanos)))))
-        .collect();
+    let before_the_end = |nanos| Instant::FAR - Duration::from_nanos(nanos);
+    let tasks = near.map(|nanos| {
+        let deadline = before_the_end(nanos);
+        (u64::MAX - nanos, event_loop.spawn(async move { sleep_until(deadline).await }))
+    });
     event_loop.turn();
     for nanos in near.into_iter().rev() {
         let now = u64::MAX - nanos;
-        clock.advance(Instant::FAR - Duration::from_nanos(nanos) - clock.now());
+        clock.advance(before_the_end(nanos) - clock.now());
         event_loop.turn();
         for (deadline, task) in &tasks {
             let comes = deadline.div_ceil(TICK).checked_mul(TICK).is_some_and(|tick| tick <= now);
             assert_eq!(task.is_finished(), comes, "{deadline} at {now}");
         }
     }
-}
-
-/// `sleep_until` for a task that is spawned from outside of the loop.
-async fn sleep_soon(deadline: Instant) {
-    sleep_until(deadline).await;
 }
 
 #[test]

@@ -245,6 +245,7 @@ mod tests {
 
     #[test]
     fn timers_fire_at_their_tick_on_every_level_and_its_edges() {
+        // T13
         let ticks: Vec<u64> =
             (0..7).map(|level| 64_u64.pow(level)).flat_map(|t| [t.max(2) - 1, t, t + 1, 2 * t]).collect();
         for &tick in &ticks {
@@ -304,8 +305,48 @@ mod tests {
         assert_eq!(wheel.next_deadline(), Some(3_600_123));
     }
 
+    // T9, T13, T37, T40: in one slot and its neighbours, at the edge of every level, at the end of time.
+    #[test]
+    fn whatever_is_set_and_cancelled_every_timer_fires_at_its_tick_and_none_is_slept_through() {
+        // The last tick that 64 bits of nanoseconds can name.
+        const END: u64 = u64::MAX / 1_000_000;
+        let mut random = fastrand::Rng::with_seed(37);
+        for _ in 0..100 {
+            let (trace, mut wheel, mut now) = (Trace::new(), TimerWheel::new(), 0_u64);
+            let mut pending: Vec<(u64, u64, Key)> = Vec::new();
+            for name in 0..300 {
+                let unit = 64_u64.pow(random.u32(0..7)) * random.u64(1..4);
+                let deadline = match random.u8(0..8) {
+                    0..4 => now + random.u64(1..4),
+                    4..7 => (now / unit + 1) * unit + random.u64(0..3) - 1,
+                    _ => END - random.u64(0..3),
+                };
+                let deadline = deadline.max(now + 1);
+                pending.push((deadline, name, wheel.insert(deadline, trace.waker(name))));
+                if random.u8(0..3) == 0 {
+                    let (_, _, key) = pending.swap_remove(random.usize(0..pending.len()));
+                    assert!(wheel.cancel(key).is_some());
+                }
+                let earliest = pending.iter().map(|&(deadline, ..)| deadline).min();
+                let next = wheel.next_deadline();
+                assert_eq!(next.is_some(), earliest.is_some());
+                assert!(next <= earliest && next.is_none_or(|next| next > now), "{next:?} at {now} for {earliest:?}");
+                // To the next deadline, or somewhere beyond it, but not yet to the end of time.
+                let Some(next) = next.filter(|&next| next < END - 100 && random.bool()) else { continue };
+                now = next + random.u64(0..2) * random.u64(0..100);
+                let mut due: Vec<_> = pending.extract_if(.., |&mut (deadline, ..)| deadline <= now).collect();
+                due.sort_by_key(|&(deadline, name, _)| (deadline, name));
+                let names: Vec<u64> = due.into_iter().map(|(_, name, _)| name).collect();
+                assert_eq!(trace.advance(&mut wheel, now), names);
+            }
+            assert_eq!(trace.advance(&mut wheel, END).len(), pending.len());
+            assert!(wheel.is_empty());
+        }
+    }
+
     #[test]
     fn the_clock_may_stand_still_or_run_backwards() {
+        // T21, and T16: what is set for a tick that has gone by is due at the next.
         let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
         trace.advance(&mut wheel, 1000);
         trace.advance(&mut wheel, 10);

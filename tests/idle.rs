@@ -3,7 +3,7 @@
 //! | row | test |
 //! |---|---|
 //! | bug catalogue R38 | an_idle_loop_makes_no_system_call_while_it_waits |
-//! | bug catalogue K27, K28, T27 | a_busy_task_starves_no_timer, a_busy_task_starves_no_socket |
+//! | bug catalogue K27, K28, T23, T27 | a_busy_task_starves_no_timer, a_busy_task_starves_no_socket |
 //! | bug catalogue T24 | a_wait_shorter_than_a_tick_is_one_wait |
 //! | bug catalogue K28 | two_tasks_that_wake_each_other_starve_nobody |
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -65,7 +65,7 @@ fn a_busy_task_starves_no_timer() {
         yield_now().await;
         clock.advance(Duration::from_millis(1));
         let mut polls = 0;
-        while !fired.get() {
+        while !fired.get() && polls < 1000 {
             yield_now().await;
             polls += 1;
         }
@@ -114,6 +114,12 @@ fn two_tasks_that_wake_each_other_starve_nobody() {
 
 #[test]
 fn a_busy_task_starves_no_socket() {
+    // T23: whether it gives its turn away or sets a timer of zero again and again.
+    starves_no_socket(yield_now);
+    starves_no_socket(|| sleep(Duration::ZERO));
+}
+
+fn starves_no_socket<F: Future<Output = ()>>(busy: impl Fn() -> F) {
     let polls = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -125,12 +131,12 @@ fn a_busy_task_starves_no_socket() {
         });
         // The new listener is tried once, has nobody, and waits.
         for _ in 0..200 {
-            yield_now().await;
+            busy().await;
         }
         let client = std::net::TcpStream::connect(address).unwrap();
         let mut polls = 0;
-        while !accepted.get() {
-            yield_now().await;
+        while !accepted.get() && polls < 1000 {
+            busy().await;
             polls += 1;
         }
         waiter.await.unwrap();

@@ -169,6 +169,7 @@ fn a_waiter_dropped_in_the_line_of_the_lock_loses_neither_lock_nor_news() {
     });
 }
 
+// S8
 #[test]
 fn one_of_many_notified_at_once_that_is_dropped_wakes_nobody_else() {
     virtual_loop().block_on(async {
@@ -267,6 +268,23 @@ fn a_predicate_that_panics_leaves_the_lock_free() {
         assert!(task.await.unwrap_err().is_panic());
         assert!(shared.0.try_acquire().is_some());
         assert_eq!(shared.1.waiting(), 0);
+    });
+}
+
+// S18: it is asked with the lock held, and with nothing borrowed.
+#[test]
+fn a_predicate_may_use_the_condition_and_look_at_the_lock() {
+    virtual_loop().block_on(async {
+        let (shared, trace) = shared();
+        let other = waiter(&shared, &trace, 1);
+        turns(2).await;
+        let (lock, condition) = &*shared;
+        let predicate = |_: &mut u32| {
+            condition.notify_all();
+            lock.try_acquire().is_none() && condition.waiting() == 0 && !format!("{lock:?}").is_empty()
+        };
+        drop(condition.wait_for(lock.acquire().await, predicate).await);
+        other.await.unwrap();
     });
 }
 

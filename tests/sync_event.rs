@@ -131,6 +131,21 @@ fn set_wakes_those_who_wait_and_nobody_who_comes_later() {
     });
 }
 
+// S9
+#[test]
+fn a_set_flag_outlasts_the_waiters_it_was_set_for() {
+    virtual_loop().block_on(async {
+        let (event, trace) = (Rc::new(Event::new()), Trace::default());
+        let gone = waiter(&event, &trace, 1);
+        yield_now().await;
+        event.set();
+        gone.cancel();
+        assert!(event.is_set());
+        waiter(&event, &trace, 2).await.unwrap();
+        assert_eq!(trace.take(), [2]);
+    });
+}
+
 #[test]
 fn debug_shows_the_flag_and_how_many_wait() {
     let event = Event::new();

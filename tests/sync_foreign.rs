@@ -5,8 +5,15 @@
 //! |---|---|
 //! | design: sync/* runs under a foreign executor | `*_under_another_executor` |
 //! | bug catalogue S7 | `*_with_a_waker_that_calls_back` |
+//! | bug catalogue S8 | `who_begins_to_wait_while_others_are_woken_waits_for_the_next_time` |
+//! | bug catalogue S12, S22 | `a_waiter_is_woken_once_when_it_is_served_and_not_before` |
+//! | bug catalogue S18 | `a_maker_may_look_at_the_cell_it_makes_the_value_for` |
+//! | bug catalogue S23 | `only_the_last_waker_is_woken`, `waiters_are_woken_in_order_of_arrival` |
+//! | bug catalogue S24 | `a_waker_that_panics_when_it_is_cloned_leaves_the_rest_in_order` |
 //! | bug catalogue S25 | `a_waker_that_panics_does_not_keep_the_others_asleep` |
 #![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -21,6 +28,7 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use roundel::sync::{Barrier, Condition, Event, Lock, OnceCell, Queue, Semaphore, oneshot};
 use roundel::yield_now;
+use support::counting_waker;
 
 /// Runs both to their ends on a pool of futures-rs.
 fn run(first: impl Future<Output = ()> + 'static, second: impl Future<Output = ()> + 'static) {
@@ -472,7 +480,161 @@ fn a_waker_that_panics_does_not_keep_the_others_asleep() {
     }
 }
 
-// T31 and event-listener's "only the first waker kept"
+// S24: a panic while a waker is being kept locks nobody out.
+#[test]
+fn a_waker_that_panics_when_it_is_cloned_leaves_the_rest_in_order() {
+    thread_local! { static FAILS: Cell<bool> = const { Cell::new(false) }; }
+    fn fails_once<F: Future>(wait: F, serve: impl FnOnce()) {
+        let mut wait = pin!(wait);
+        FAILS.set(true);
+        let failing = nosy::waker(1);
+        let failed = catch_unwind(AssertUnwindSafe(|| wait.as_mut().poll(&mut Context::from_waker(&failing))));
+        assert!(failed.is_err() && !FAILS.get());
+        // The same wait goes on, with a waker that is in order.
+        let (wakes, waker) = counting_waker();
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        serve();
+        assert_eq!(wakes.count(), 1);
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    }
+    nosy::with(
+        || assert!(!FAILS.replace(false), "this waker fails"),
+        || {
+            let lock = Lock::new(1);
+            let guard = lock.try_acquire();
+            fails_once(lock.acquire(), || drop(guard));
+            let semaphore = Semaphore::new(0);
+            fails_once(semaphore.acquire(), || semaphore.add_permits(1));
+            let event = Event::new();
+            fails_once(event.wait(), || event.set());
+            let queue = Queue::bounded(1);
+            fails_once(queue.get(), || queue.try_put(1).unwrap());
+            queue.try_put(2).unwrap();
+            fails_once(queue.put(3), || assert_eq!(queue.try_get(), Ok(2)));
+            fails_once(queue.join(), || (0..3).for_each(|_| queue.task_done()));
+            let (sender, receiver) = oneshot::channel();
+            fails_once(receiver, || sender.send(1).unwrap());
+            nosy::waker(1).wake();
+        },
+    );
+}
+
+// S12, S22: whoever waits sleeps, and does not ask again and again.
+#[test]
+fn a_waiter_is_woken_once_when_it_is_served_and_not_before() {
+    fn sleeps<F: Future>(wait: F, serve: impl FnOnce()) {
+        let (wakes, waker) = counting_waker();
+        let mut wait = pin!(wait);
+        for _ in 0..3 {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(wakes.count(), 0);
+        serve();
+        assert_eq!(wakes.count(), 1);
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(wakes.count(), 1);
+    }
+    let lock = Lock::new(1);
+    let guard = lock.try_acquire();
+    sleeps(lock.acquire(), || drop(guard));
+    let semaphore = Semaphore::new(0);
+    sleeps(semaphore.acquire_many(2), || semaphore.add_permits(2));
+    sleeps(semaphore.acquire_many(3), || semaphore.close());
+    let event = Event::new();
+    sleeps(event.wait(), || event.set());
+    let condition = Condition::new();
+    sleeps(condition.wait(lock.try_acquire().unwrap()), || condition.notify(1));
+    let barrier = Barrier::new(2);
+    sleeps(barrier.wait(), || {
+        assert!(pin!(barrier.wait()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    });
+    let queue = Queue::bounded(1);
+    sleeps(queue.get(), || queue.try_put(1).unwrap());
+    queue.try_put(2).unwrap();
+    sleeps(queue.put(3), || assert_eq!(queue.try_get(), Ok(2)));
+    sleeps(queue.join(), || (0..3).for_each(|_| queue.task_done()));
+    let (mut sender, receiver) = oneshot::channel::<u8>();
+    sleeps(sender.closed(), || drop(receiver));
+    let (sender, receiver) = oneshot::channel();
+    sleeps(receiver, || sender.send(1).unwrap());
+    let cell = OnceCell::new();
+    let mut maker = pin!(cell.get_or_init(async || std::future::pending().await));
+    assert!(maker.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    sleeps(cell.get_or_init(async || 2), || cell.set(1).unwrap());
+}
+
+// S8
+#[test]
+fn who_begins_to_wait_while_others_are_woken_waits_for_the_next_time() {
+    thread_local! {
+        static EVENT: Rc<Event> = Rc::default();
+        static LATE: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>> = const { RefCell::new(Vec::new()) };
+    }
+    fn poll(wait: &mut Pin<Box<dyn Future<Output = ()>>>, waker: &Waker) -> bool {
+        wait.as_mut().poll(&mut Context::from_waker(waker)).is_ready()
+    }
+    fn begin(waker: &Waker) -> Pin<Box<dyn Future<Output = ()>>> {
+        let event = EVENT.with(Rc::clone);
+        let mut wait: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move { event.wait().await });
+        assert!(!poll(&mut wait, waker));
+        wait
+    }
+    struct BringsAnother;
+    impl Wake for BringsAnother {
+        fn wake(self: Arc<Self>) {
+            EVENT.with(|event| event.clear());
+            let late = begin(Waker::noop());
+            LATE.with_borrow_mut(|waits| waits.push(late));
+        }
+    }
+    let waker = Waker::from(Arc::new(BringsAnother));
+    let mut early = [begin(&waker), begin(&waker)];
+    EVENT.with(|event| event.set());
+    assert!(early.iter_mut().all(|wait| poll(wait, Waker::noop())), "all who waited go on");
+    let mut late = LATE.take();
+    assert_eq!(late.len(), 2);
+    assert!(!late.iter_mut().any(|wait| poll(wait, Waker::noop())), "and nobody else");
+    EVENT.with(|event| event.set());
+    assert!(late.iter_mut().all(|wait| poll(wait, Waker::noop())));
+}
+
+// S18: a closure of the user's runs with nothing borrowed.
+#[test]
+fn a_maker_may_look_at_the_cell_it_makes_the_value_for() {
+    let cell = OnceCell::new();
+    let make = async || {
+        assert_eq!((cell.get(), format!("{cell:?}").as_str()), (None, "OnceCell(<empty>)"));
+        cell.set(1).unwrap();
+        2
+    };
+    assert_eq!(pin!(cell.get_or_init(make)).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(&1));
+}
+
+// S23
+#[test]
+fn waiters_are_woken_in_order_of_arrival() {
+    struct Number(usize, Arc<std::sync::Mutex<Vec<usize>>>);
+    impl Wake for Number {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+    let woken = Arc::<std::sync::Mutex<Vec<usize>>>::default();
+    let (event, semaphore) = (Event::new(), Semaphore::new(0));
+    let waker = |number| Waker::from(Arc::new(Number(number, woken.clone())));
+    let mut waits = [(); 5].map(|()| Box::pin(event.wait()));
+    let mut takes = [(); 5].map(|()| Box::pin(semaphore.acquire()));
+    for (number, (wait, take)) in waits.iter_mut().zip(&mut takes).enumerate() {
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker(number))).is_pending());
+        assert!(take.as_mut().poll(&mut Context::from_waker(&waker(10 + number))).is_pending());
+    }
+    event.set();
+    semaphore.add_permits(2);
+    semaphore.add_permits(3);
+    assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]);
+}
+
+// T31, and S23: not the first waker is kept.
 #[test]
 fn only_the_last_waker_is_woken() {
     let event = Event::new();

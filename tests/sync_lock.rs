@@ -432,19 +432,21 @@ fn an_observer_hears_of_waiting_taking_and_giving_back_with_the_callers_line() {
 // S27
 #[test]
 fn guards_and_waits_stay_on_their_thread() {
-    trait NotSend<Reason> {
+    trait Stays<Reason> {
         fn holds() {}
     }
     struct ItIsSend;
-    impl<T: ?Sized> NotSend<()> for T {}
-    impl<T: ?Sized + Send> NotSend<ItIsSend> for T {}
-    // Each of these lines is ambiguous, and does not compile, if the type is Send.
-    <LockGuard<'_, u8> as NotSend<_>>::holds();
-    <AcquireLock<'_, u8> as NotSend<_>>::holds();
-    <Acquire<'_> as NotSend<_>>::holds();
-    <Permit<'_> as NotSend<_>>::holds();
-    <roundel::sync::oneshot::Sender<u8> as NotSend<_>>::holds();
-    <roundel::sync::oneshot::Receiver<u8> as NotSend<_>>::holds();
+    struct ItIsSync;
+    impl<T: ?Sized> Stays<()> for T {}
+    impl<T: ?Sized + Send> Stays<ItIsSend> for T {}
+    impl<T: ?Sized + Sync> Stays<ItIsSync> for T {}
+    // Each of these lines is ambiguous, and does not compile, if the type is Send or Sync.
+    <LockGuard<'_, u8> as Stays<_>>::holds();
+    <AcquireLock<'_, u8> as Stays<_>>::holds();
+    <Acquire<'_> as Stays<_>>::holds();
+    <Permit<'_> as Stays<_>>::holds();
+    <roundel::sync::oneshot::Sender<u8> as Stays<_>>::holds();
+    <roundel::sync::oneshot::Receiver<u8> as Stays<_>>::holds();
 }
 
 #[test]

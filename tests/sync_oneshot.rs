@@ -7,12 +7,20 @@
 //! | 1 to 6 | n/a: asyncio's Future is tested with its tasks |
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
+
 use std::cell::Cell;
+use std::future::Future;
+use std::mem;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use roundel::sync::oneshot::{self, TryRecvError};
 use roundel::{Clock, EventLoop, Waits, spawn, timeout, yield_now};
+use support::counting_waker;
 
 fn virtual_loop() -> EventLoop {
     EventLoop::builder().clock(Clock::virtual_time()).build().unwrap()
@@ -122,50 +130,57 @@ fn a_closed_receiver_still_gives_what_was_sent_before() {
     });
 }
 
-// S16, S26
+// S16, S26: all orders of six steps, polled or not, against what each must answer.
 #[test]
 fn the_value_is_dropped_once_in_whatever_order_the_ends_go() {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Step {
-        Poll,
-        Send,
-        Close,
-        Receive,
-        DropReceiver,
-        DropSender,
-    }
-    use Step::*;
-    let orders: [&[Step]; 12] = [
-        &[Send, Receive, DropReceiver],
-        &[Poll, Send, Receive, DropReceiver],
-        &[Send, DropReceiver],
-        &[Poll, Send, DropReceiver],
-        &[DropReceiver, Send],
-        &[Poll, DropReceiver, Send],
-        &[Close, Send, DropReceiver],
-        &[Poll, Close, Send, Receive, DropReceiver],
-        &[Send, Close, DropReceiver],
-        &[Send, Close, Receive],
-        &[Poll, DropSender, Receive, DropReceiver],
-        &[DropReceiver, DropSender],
-    ];
-    for (number, order) in orders.into_iter().enumerate() {
-        use futures::future::FutureExt;
+    for order in 0..6_u32.pow(6) {
+        let steps: Vec<u32> = (0..6).map(|place| order / 6_u32.pow(place) % 6).collect();
         let drops = Rc::new(Cell::new(0));
+        let (wakes, waker) = counting_waker();
         let (sender, receiver) = oneshot::channel();
         let (mut sender, mut receiver) = (Some(sender), Some(receiver));
-        for step in order {
-            match step {
-                Poll => assert!(receiver.as_mut().unwrap().now_or_never().is_none()),
-                Send => drop(sender.take().unwrap().send(Counted(drops.clone()))),
-                Close => receiver.as_mut().unwrap().close(),
-                Receive => drop(receiver.as_mut().unwrap().try_recv()),
-                DropReceiver => drop(receiver.take()),
-                DropSender => drop(sender.take()),
+        let (mut sent, mut lies_there, mut closed, mut sleeps) = (0, false, false, false);
+        for step in &steps {
+            let (woken, listened) = (wakes.count(), receiver.is_some());
+            let nothing_comes = sender.is_none() || closed;
+            match (step, &mut receiver) {
+                (0, Some(receiver)) => {
+                    let polled = pin!(receiver).poll(&mut Context::from_waker(&waker)).map(|got| got.map(drop).ok());
+                    sleeps = !lies_there && !nothing_comes;
+                    assert_eq!(polled.is_pending(), sleeps, "{steps:?}");
+                    assert_eq!(polled == Poll::Ready(Some(())), mem::take(&mut lies_there), "{steps:?}");
+                }
+                (1, Some(receiver)) => {
+                    let got = receiver.try_recv().map(drop);
+                    let none = if nothing_comes { TryRecvError::Dropped } else { TryRecvError::Empty };
+                    assert_eq!(got, if mem::take(&mut lies_there) { Ok(()) } else { Err(none) }, "{steps:?}");
+                }
+                (2, Some(receiver)) => {
+                    receiver.close();
+                    closed = true;
+                }
+                (3, _) => {
+                    drop(receiver.take());
+                    lies_there = false;
+                    assert_eq!(drops.get(), sent, "{steps:?}: the value goes with its receiver");
+                    assert_eq!(Arc::strong_count(&wakes), 2, "{steps:?}: and so does its waker");
+                }
+                (4, _) if sender.is_some() => {
+                    sent = 1;
+                    let taken = sender.take().unwrap().send(Counted(drops.clone())).is_ok();
+                    lies_there = listened && !closed;
+                    assert_eq!(taken, lies_there, "{steps:?}");
+                }
+                (5, _) => drop(sender.take()),
+                _ => continue,
             }
+            // Whoever sleeps is woken by the sender's going, once; whoever closed its end may be.
+            let wakes_it = matches!(step, 4 | 5) && mem::take(&mut sleeps) && receiver.is_some() && !closed;
+            let woken = wakes.count() - woken;
+            assert!(woken == usize::from(wakes_it) || closed && woken <= 1, "{steps:?}: woken {woken} times");
         }
         drop((sender, receiver));
-        assert_eq!(drops.get(), u32::from(order.contains(&Send)), "order {number}");
+        assert_eq!(drops.get(), sent, "{steps:?}");
     }
 }
 

@@ -546,6 +546,26 @@ fn a_putter_that_was_promised_room_before_the_shutdown_gets_its_item_back() {
     });
 }
 
+// S14
+#[test]
+fn a_getter_is_told_of_the_shutdown_though_a_putter_had_been_promised_room() {
+    virtual_loop().block_on(async {
+        let queue = Rc::new(Queue::bounded(1));
+        queue.try_put(1).unwrap();
+        let mut promised = Box::pin(queue.put(2));
+        assert!(futures::poll!(&mut promised).is_pending());
+        assert_eq!(queue.try_get(), Ok(1));
+        let waiting = getter(&queue);
+        yield_now().await;
+        queue.shutdown();
+        // Told now, not when the putter gives up what it was promised.
+        let told = timeout(Duration::from_secs(1), waiting).await.unwrap();
+        assert_eq!(told.unwrap(), Err(Shutdown(())));
+        drop(promised);
+        assert_eq!(queue.get().await, Err(Shutdown(())));
+    });
+}
+
 #[test]
 fn a_getter_that_was_promised_an_item_before_the_shutdown_gets_it() {
     virtual_loop().block_on(async {
@@ -646,6 +666,47 @@ fn items_whose_destructors_use_the_queue_find_it_usable() {
     }
     queue.shutdown_now();
     assert_eq!(Rc::strong_count(&queue), 1);
+}
+
+// S26
+#[test]
+fn items_left_behind_go_with_the_queue_each_once() {
+    struct Counted(Rc<Cell<u32>>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    for queue in [Queue::bounded(3), Queue::unbounded(), Queue::lifo(3)] {
+        let drops = Rc::new(Cell::new(0));
+        for _ in 0..3 {
+            assert!(queue.try_put(Counted(drops.clone())).is_ok());
+        }
+        drop(queue.try_get());
+        assert_eq!(drops.get(), 1);
+        drop(queue);
+        assert_eq!(drops.get(), 3);
+    }
+}
+
+// S15
+#[test]
+fn len_and_is_empty_are_right_at_every_size() {
+    for queue in [Queue::bounded(70), Queue::unbounded(), Queue::lifo(None), Queue::priority(None)] {
+        // Up and down again, each time a step higher.
+        for height in 0..=70 {
+            for len in 0..height {
+                assert_eq!((queue.len(), queue.is_empty()), (len, len == 0));
+                queue.try_put(len).unwrap();
+            }
+            for len in (1..=height).rev() {
+                assert_eq!((queue.len(), queue.is_empty()), (len, false));
+                queue.try_get().unwrap();
+            }
+            assert_eq!((queue.len(), queue.is_empty()), (0, true));
+            assert_eq!(queue.try_get(), Err(TryGetError::Empty));
+        }
+    }
 }
 
 #[test]

@@ -692,6 +692,7 @@ fn a_refused_future_is_dropped_at_once() {
 
 #[test]
 fn a_handle_that_outlives_its_group_is_refused() {
+    // S21: it does not bring the group back.
     virtual_loop().block_on(async {
         let group = TaskGroup::<(), Error>::new();
         let leaked = group.handle().clone();
@@ -770,6 +771,31 @@ fn a_handled_inner_failure_does_not_swallow_an_outer_cancel() {
         assert!(task.await.unwrap_err().is_cancelled());
         sleep(ms(20)).await;
         assert!(!swallowed.get());
+    });
+}
+
+#[test]
+fn an_outer_failure_in_the_round_of_a_handled_inner_one_is_not_swallowed() {
+    // G7
+    let trace = Trace::default();
+    virtual_loop().block_on(async {
+        let inside = trace.clone();
+        let outer = TaskGroup::<(), Error>::scope(|outer| async move {
+            outer.spawn(fail_after(5, "outer")).unwrap();
+            let inner = TaskGroup::<(), Error>::scope(|inner| async move {
+                inner.spawn(fail_after(5, "inner")).unwrap();
+                pending::<Result<(), Error>>().await
+            });
+            assert_eq!(inner.await.unwrap_err().into_all(), ["inner"]);
+            // By now the outer group has failed as well: this wait is the body's last.
+            sleep(ms(1)).await;
+            inside.note("went on");
+            Ok(())
+        });
+        assert_eq!(outer.await.unwrap_err().into_all(), ["outer"]);
+        sleep(ms(5)).await;
+        assert_eq!(trace.take(), Vec::<String>::new());
+        assert_eq!(all_tasks().len(), 1);
     });
 }
 

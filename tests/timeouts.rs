@@ -26,9 +26,7 @@
 //! | race_condition | `a_result_that_comes_at_the_deadline_wins` |
 //! | cancellation_race, reraises_exception_during_cancellation, self_cancellation | n/a: a cancel is a drop |
 //!
-//! Rows of section 1 of the bug catalogue that have no timer of their own here: T14 (one rounding
-//! function, in driver.rs), T19 (a timer is in the wheel or nowhere), T21 (a test of timer_wheel.rs),
-//! T35 (tests/many_memory.rs), T37 (no shards).
+//! What the bug catalogue's rows about timers come to stands in `tests/CATALOGUE.md`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -44,6 +42,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::{FutureExt, poll};
+use roundel::sync::oneshot;
 use roundel::{Clock, Elapsed, Event, EventLoop, Instant, Interval, MissedTicks, Observer, Sleep};
 use roundel::{all_tasks, gather, interval, sleep, sleep_until, spawn, timeout, timeout_at, yield_now};
 use support::{Trace, millis as ms, virtual_loop};
@@ -253,6 +252,25 @@ fn a_cancel_from_outside_is_no_timeout_and_drops_the_inner_future() {
 }
 
 #[test]
+fn a_cancel_in_the_turn_in_which_the_inner_future_is_done_still_cancels() {
+    // G1: the value is on its way, the task is woken for it, and then the cancel comes.
+    let trace = Trace::default();
+    virtual_loop().block_on(async {
+        let (sender, receiver) = oneshot::channel();
+        let inside = trace.clone();
+        let task = spawn(async move {
+            let _ = timeout(ms(10), receiver).await;
+            inside.note("went on");
+        });
+        yield_now().await;
+        sender.send(trace.at_drop("the value")).unwrap();
+        assert!(task.cancel());
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(trace.take(), ["the value dropped"]);
+    });
+}
+
+#[test]
 fn a_task_that_handled_elapsed_ends_normally() {
     virtual_loop().block_on(async {
         let task = spawn(async {
@@ -423,6 +441,31 @@ fn deadlines_at_every_edge_of_the_wheel_are_met_to_the_millisecond() {
 }
 
 #[test]
+fn deadlines_next_to_the_end_of_time_come_at_their_tick_or_never() {
+    // T9, T10: none of them stands for something else.
+    const TICK: u64 = 1_000_000;
+    // The last millisecond of all time is a broken one: it never begins, so a deadline in it never comes.
+    let broken = u64::MAX % TICK;
+    let (event_loop, clock) = manual_loop();
+    let near = [0, 1, 2, broken - 1, broken, broken + 1, broken + TICK - 1, broken + TICK, broken + TICK + 1];
+    let before_the_end = |nanos| Instant::FAR - Duration::from_nanos(nanos);
+    let tasks = near.map(|nanos| {
+        let deadline = before_the_end(nanos);
+        (u64::MAX - nanos, event_loop.spawn(async move { sleep_until(deadline).await }))
+    });
+    event_loop.turn();
+    for nanos in near.into_iter().rev() {
+        let now = u64::MAX - nanos;
+        clock.advance(before_the_end(nanos) - clock.now());
+        event_loop.turn();
+        for (deadline, task) in &tasks {
+            let comes = deadline.div_ceil(TICK).checked_mul(TICK).is_some_and(|tick| tick <= now);
+            assert_eq!(task.is_finished(), comes, "{deadline} at {now}");
+        }
+    }
+}
+
+#[test]
 fn many_random_sleeps_end_in_the_order_of_their_deadlines() {
     // T40, and T18: each one may be earlier than all before it.
     let mut random = fastrand::Rng::with_seed(7);
@@ -503,6 +546,7 @@ fn a_deadline_that_has_come_needs_no_wait() {
 
 #[test]
 fn a_deadline_of_a_fraction_ends_at_the_next_millisecond_of_the_clock() {
+    // T12, T14: no fraction falls between the clock's ticks and the wheel's.
     virtual_loop().block_on(async {
         let begun = Instant::now();
         sleep(Duration::from_micros(300)).await;
@@ -511,6 +555,13 @@ fn a_deadline_of_a_fraction_ends_at_the_next_millisecond_of_the_clock() {
         assert_eq!(begun.elapsed(), ms(2));
         sleep(ms(3)).await;
         assert_eq!(begun.elapsed(), ms(5), "exact ones get nothing added");
+
+        let mut random = fastrand::Rng::with_seed(14);
+        for _ in 0..300 {
+            let (begun, nanos) = (Instant::now(), random.u64(1..70_000_000));
+            sleep(Duration::from_nanos(nanos)).await;
+            assert_eq!(begun.elapsed(), ms(nanos.div_ceil(1_000_000)), "{nanos} ns");
+        }
     });
 }
 
@@ -580,6 +631,23 @@ fn a_sleep_begun_after_a_long_computation_is_not_early() {
 }
 
 #[test]
+fn a_deadline_that_passes_between_the_call_and_the_await_is_met() {
+    // T16: when the timer is set, its time has gone by on the clock, but not yet on the wheel.
+    for late in [1, 63, 64, 65, 5000] {
+        let (event_loop, clock) = manual_loop();
+        let task = event_loop.spawn(async move {
+            let short = sleep(ms(1));
+            clock.advance(ms(late));
+            short.await;
+        });
+        for _ in 0..3 {
+            event_loop.turn();
+        }
+        assert!(task.is_finished(), "{late} ms late");
+    }
+}
+
+#[test]
 fn an_advance_wakes_what_is_due_in_order_and_nothing_else() {
     // T25
     let (event_loop, clock) = manual_loop();
@@ -636,9 +704,51 @@ fn an_earlier_timer_shortens_the_wait() {
     });
 }
 
+/// Counts how often the loop goes to wait.
+#[derive(Default)]
+struct Parks(Cell<usize>);
+
+impl Observer for Parks {
+    fn event(&self, event: &Event<'_>) {
+        if matches!(event, Event::Parked { .. }) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+}
+
+#[test]
+fn a_wait_longer_than_the_system_can_count_is_no_short_one() {
+    // T5, T6, T7, T8: just over 32 bits of milliseconds, nearly all of time, and what is cut off at its end.
+    for long in [Duration::from_millis(1 << 32), Duration::from_secs(18_000_000_000), Duration::MAX] {
+        let parks = Rc::new(Parks::default());
+        let event_loop = EventLoop::builder().observer(parks.clone()).build().unwrap();
+        let alarm = event_loop.block_on(async {
+            let far = spawn(sleep(long));
+            let mut alarm = None;
+            poll_fn(|cx| match alarm {
+                Some(_) => Poll::Ready(()),
+                None => {
+                    let waker = cx.waker().clone();
+                    // Long enough for a loop that misread the wait to have spun many times.
+                    alarm = Some(std::thread::spawn(move || {
+                        std::thread::sleep(ms(50));
+                        waker.wake();
+                    }));
+                    Poll::Pending
+                }
+            })
+            .await;
+            assert!(far.cancel());
+            alarm
+        });
+        alarm.unwrap().join().unwrap();
+        assert!(parks.0.get() <= 3, "{long:?}: waited {} times", parks.0.get());
+    }
+}
+
 #[test]
 fn a_very_long_wait_beside_a_very_short_one() {
-    // T5, T6, T7, T8, T39
+    // T5, T8, T39
     EventLoop::new().unwrap().block_on(async {
         for long in [u64::MAX, u64::MAX / 10, 86_400 * 25].map(Duration::from_secs) {
             let far = spawn(sleep(long));
@@ -665,15 +775,6 @@ fn a_very_long_wait_beside_a_very_short_one() {
 #[test]
 fn a_fraction_of_a_millisecond_is_slept_in_one_go() {
     // T24
-    #[derive(Default)]
-    struct Parks(Cell<usize>);
-    impl Observer for Parks {
-        fn event(&self, event: &Event<'_>) {
-            if matches!(event, Event::Parked { .. }) {
-                self.0.set(self.0.get() + 1);
-            }
-        }
-    }
     let parks = Rc::new(Parks::default());
     let event_loop = EventLoop::builder().observer(parks.clone()).build().unwrap();
     event_loop.block_on(async {
@@ -740,8 +841,35 @@ fn a_waker_may_drop_the_sleep_that_wakes_it() {
 }
 
 #[test]
+fn a_waker_may_drop_the_sleeps_that_are_due_with_it_and_after_it() {
+    // T15: from inside another's wake.
+    thread_local! { static SLEEPS: RefCell<Vec<Sleep>> = const { RefCell::new(Vec::new()) }; }
+    struct DropThem;
+    impl Wake for DropThem {
+        fn wake(self: Arc<Self>) {
+            drop(SLEEPS.take());
+        }
+    }
+    virtual_loop().block_on(async {
+        let waker = Waker::from(Arc::new(DropThem));
+        let mut first = sleep(ms(5));
+        assert!(first.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        let spies = [5, 6, 70, 5000].map(|due| {
+            let (spy, mut doomed) = (Arc::<Spy>::default(), sleep(ms(due)));
+            assert!(!spy.poll(&mut doomed));
+            SLEEPS.with_borrow_mut(|sleeps| sleeps.push(doomed));
+            spy
+        });
+        sleep(ms(10_000)).await;
+        assert_eq!(spies.each_ref().map(Arc::strong_count), [1; 4]);
+        // The one that was due with it had been taken out already: a wake for nothing is allowed there.
+        assert_eq!(spies[1..].iter().map(|spy| spy.wakes()).sum::<usize>(), 0);
+    });
+}
+
+#[test]
 fn a_dropped_sleep_wakes_nobody() {
-    // T30
+    // T30, and T19: one that was in no wheel yet takes no other timer out when it goes.
     let (event_loop, clock) = manual_loop();
     event_loop.block_on(async {
         let spy = Arc::<Spy>::default();
@@ -750,9 +878,15 @@ fn a_dropped_sleep_wakes_nobody() {
         assert_eq!(Arc::strong_count(&spy), 2);
         drop(dropped);
         assert_eq!(Arc::strong_count(&spy), 1);
+        let (neighbour, mut kept) = (Arc::<Spy>::default(), sleep(ms(5)));
+        assert!(!neighbour.poll(&mut kept));
+        drop(sleep(ms(5)));
+        let mut moved = sleep(ms(5));
+        moved.reset(Instant::now() + ms(5));
+        drop(moved);
         clock.advance(ms(10));
-        yield_now().await;
-        assert_eq!(spy.wakes(), 0);
+        turn_of_the_loop().await;
+        assert_eq!((spy.wakes(), neighbour.wakes()), (0, 1));
     });
 }
 

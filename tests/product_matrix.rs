@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 
-use roundel::{Clock, EventLoop, JoinError, JoinHandle};
+use roundel::{Clock, Event, EventLoop, JoinError, JoinHandle, Observer, TaskId};
 use support::{OnDrop, Wakes, counting_waker, panic_text, panics_during};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,7 +312,8 @@ impl Stage {
     }
 
     fn play(self: &Rc<Stage>) {
-        let event_loop = EventLoop::builder().clock(Clock::manual()).build().unwrap();
+        let watch = Rc::new(Watch { stage: self.clone(), over: RefCell::default() });
+        let event_loop = EventLoop::builder().clock(Clock::manual()).observer(watch).build().unwrap();
         match (self.case.held, self.case.moment) {
             (_, Moment::AtLoopsDeath) => {
                 let stage = self.clone();
@@ -335,6 +336,10 @@ impl Stage {
             self.end();
         } else {
             self.live_on(&event_loop);
+            if self.futures_dropped.get() == 1 {
+                // Its result may still be there, and its slot with it.
+                self.wake_the_dead(&event_loop);
+            }
             self.end();
             self.see_that_the_loop_is_well(&event_loop);
             drop(event_loop);
@@ -576,6 +581,27 @@ impl Stage {
             },
         };
         self.seen.replace(seen);
+    }
+}
+
+/// Sees to it that nothing is heard of a task after its end.
+struct Watch {
+    stage: Rc<Stage>,
+    over: RefCell<Vec<TaskId>>,
+}
+
+impl Observer for Watch {
+    fn event(&self, event: &Event<'_>) {
+        match *event {
+            Event::Woken { task, .. } | Event::PollStarted { task } | Event::Finished { task, .. } => {
+                let silent = task.number() == 0 || !self.over.borrow().contains(&task);
+                self.stage.check(silent, "nothing may be heard of a task that is over");
+            }
+            _ => {}
+        }
+        if let Event::Finished { task, .. } = *event {
+            self.over.borrow_mut().push(task);
+        }
     }
 }
 

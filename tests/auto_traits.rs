@@ -269,6 +269,7 @@ fn escaped_yielder() -> Yielder<u8> {
 
 #[test]
 fn every_public_type_and_future_has_the_auto_traits_it_should() {
+    // K22: what must stay on its thread is not Send, whatever it is made of.
     let rows = types().into_iter().chain(futures());
     let wrong: Vec<String> = rows
         .filter(|row| row.must != row.has)

@@ -206,7 +206,9 @@ fn expected(ends: Ends, held: Held, moment: Moment) -> Outcome {
 
 #[test]
 fn one_task_through_every_combination_of_end_handle_moment_and_wakers() {
-    // K1, K2, K13, K14, K47: a panic in a poll, in a future's or an output's destructor, at any moment.
+    // K8: an output's destructor panics at the drop of its handle. K9, K10: a cancel from another thread, at any
+    // moment, and the drop at home. K13, K47, K48: wakers of a task, or of a loop, that is over. K37: a panic
+    // stays with its task. K57: a cancel in the turn that ends the task.
     let (mut ran, mut meaningless) = (0, 0);
     let mut failures = Vec::new();
     for ends in ENDS {

@@ -187,3 +187,19 @@ macro_rules! crosses_threads {
 }
 #[allow(unused_imports, reason = "each test file uses some of it")]
 pub(crate) use crosses_threads;
+
+/// The misuse panics with this text, at the line where it is written.
+#[allow(unused_macros, reason = "each test file uses some of it")]
+macro_rules! assert_refused {
+    ($text:literal, $misuse:expr) => {{
+        let (result, panics) = $crate::support::panics_during(|| {
+            let _misuse = $misuse;
+        });
+        assert!(result.is_err(), "{} must panic", stringify!($misuse));
+        assert_eq!(panics.len(), 1);
+        assert!(panics[0].text.contains($text), "{}: {:?}", stringify!($misuse), panics[0]);
+        assert_eq!((panics[0].file.as_str(), panics[0].line), (file!(), line!()), "{}", stringify!($misuse));
+    }};
+}
+#[allow(unused_imports, reason = "each test file uses some of it")]
+pub(crate) use assert_refused;

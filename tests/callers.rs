@@ -56,7 +56,7 @@ use Reached::{By, Never, Untested};
 #[rustfmt::skip] // one panic a line, however long
 const PANICS: &[(&str, &str, Reached)] = &[
     ("arena.rs", "an arena holds 67,108,864 values at most", Untested("it takes so many tasks, timers or waiters alive at once: several GiB")),
-    ("arena.rs", "a listed value lives in its arena", Never("push_back() is only given keys that insert() has just returned")),
+    ("arena.rs", "a listed value lives in its arena", Never("push_back() is given the keys of values that were just put in, or just taken out of another list")),
     ("as_completed.rs", "pass each only once", By("callers", "a_future_that_has_given_its_result_says_so_at_the_line_of_the_await")),
     ("as_completed.rs", "a task finishes once", Never("each handle reports one number of its own, once: its end takes the listener out")),
     ("clock.rs", "build the loop with Clock::manual()", By("bad_use", "what_cannot_be_is_refused_at_the_line_of_the_call")),

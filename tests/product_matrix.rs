@@ -32,6 +32,14 @@
 //! | they outlive it | one clone of each poll is kept, and all are woken when the task is over, here and in another thread, while the loop lives with other tasks in the slots, and when it is dead |
 //! | they do not | the last one only is kept, and dropped with the future |
 //!
+//! A task that is cut off before the poll that would end it, by a cancel or by the loop's death, has no output:
+//! there the first four ends come to the same, and are run all the same.
+//!
+//! Each cell is compared with `expected`: what the handle gives, what `cancel()` says, how often the future is
+//! polled, whether an output is made, and each panic of the thread, in order. And in every cell: future and
+//! output are dropped once, on the loop's thread, the future before its result is seen; errors name the
+//! task; nothing is heard of a task after its end; the loop, or at its death another, runs on.
+//!
 //! Ten cells have no meaning: a task that is cancelled before its first poll has handed out no waker, so
 //! there is none to outlive it.
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -264,6 +272,7 @@ struct Stage {
     case: Case,
     home: ThreadId,
     handle: RefCell<Option<JoinHandle<Output>>>,
+    id: Cell<Option<TaskId>>,
     /// What the task does inside its next poll.
     in_poll: Cell<bool>,
     /// Its next poll ends it.
@@ -290,6 +299,7 @@ impl Stage {
             case,
             home: thread::current().id(),
             handle: RefCell::default(),
+            id: Cell::default(),
             in_poll: Cell::default(),
             may_end: Cell::default(),
             wakers: RefCell::default(),
@@ -330,7 +340,9 @@ impl Stage {
             }
             _ => {}
         }
-        *self.handle.borrow_mut() = Some(event_loop.spawn(Task(self.clone())));
+        let handle = event_loop.spawn(Task(self.clone()));
+        self.id.set(Some(handle.id()));
+        self.handle.replace(Some(handle));
 
         self.reach_the_moment(&event_loop);
         if self.case.moment == Moment::AtLoopsDeath {
@@ -456,6 +468,10 @@ impl Stage {
 
     /// Takes the result out of a handle that is still there.
     fn end(&self) {
+        if let Some(handle) = &*self.handle.borrow() {
+            let over = self.futures_dropped.get() == 1;
+            self.check(handle.is_finished() == over, "finished is who is over, with the future dropped");
+        }
         match self.case.held {
             // It listened since the moment, and may look again only if it was woken.
             Held::Awaited if self.case.moment == Moment::AtLoopsDeath => {
@@ -566,6 +582,8 @@ impl Stage {
 
     fn note(&self, result: Result<Output, JoinError>) {
         self.check(self.futures_dropped.get() == 1, "a future must be dropped before its result is seen");
+        let told = result.as_ref().err().map(JoinError::id);
+        self.check(told.is_none_or(|id| id == self.id.get()), "the error must name the task");
         let seen = match result {
             Ok(output) => {
                 // A value that came out is the taker's own, and so is its destructor's panic.
@@ -643,6 +661,9 @@ impl Drop for Task {
         let stage = &self.0;
         stage.futures_dropped.set(stage.futures_dropped.get() + 1);
         stage.check(thread::current().id() == stage.home, "a future must be dropped on its loop's thread");
+        if let Some(handle) = &*stage.handle.borrow() {
+            stage.check(!handle.is_finished(), "a task is not over before its future is dropped");
+        }
         if !stage.case.wakers_outlive {
             stage.wakers.take();
         }

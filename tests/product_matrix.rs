@@ -36,7 +36,7 @@
 //! there the first four ends come to the same, and are run all the same.
 //!
 //! Each cell is compared with `expected`: what the handle gives, what `cancel()` says, how often the future is
-//! polled, whether an output is made, and each panic of the thread, in order. And in every cell: future and
+//! polled, whether an output is made, what an observer hears, and each panic of the thread, in order. And in every cell: future and
 //! output are dropped once, on the loop's thread, the future before its result is seen; errors name the
 //! task; nothing is heard of a task after its end; the loop, or at its death another, runs on.
 //!
@@ -55,7 +55,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 
-use roundel::{Clock, Event, EventLoop, JoinError, JoinHandle, Observer, TaskId};
+use roundel::{Clock, Event, EventLoop, JoinError, JoinHandle, Observer, Outcome as End, TaskId};
 use support::{OnDrop, Wakes, counting_waker, panic_text, panics_during};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +141,8 @@ struct Outcome {
     cancelled: Option<bool>,
     polls: u32,
     outputs: usize,
+    /// How it ended, as the observer heard.
+    heard: Option<End>,
     /// All panics of the thread, in order.
     panics: Vec<String>,
     /// What was not as it must be in every cell.
@@ -199,6 +201,12 @@ fn expected(ends: Ends, held: Held, moment: Moment) -> Outcome {
         _ if ends == Ends::Pending => Seen::NoAnswer,
         _ => Seen::Value,
     };
+    // Who never ends by himself is cancelled by the loop's death, whether anybody asks or not.
+    let heard = Some(match result {
+        Seen::Value => End::Returned,
+        Seen::Panicked(_) => End::Panicked,
+        _ => End::Cancelled,
+    });
     let seen = match held {
         Held::Awaited | Held::CancelledAtHome | Held::CancelledAbroad => result,
         Held::DroppedAtOnce | Held::DroppedLate => Seen::Nothing,
@@ -209,7 +217,7 @@ fn expected(ends: Ends, held: Held, moment: Moment) -> Outcome {
     // "Returns false, and changes nothing, if the task is finished already."
     let cancelled = (held == Held::CancelledAtHome).then_some(moment != Moment::AfterFinishing);
     let panics = panics.into_iter().map(String::from).collect();
-    Outcome { seen, cancelled, polls, outputs: usize::from(made), panics, wrong: Vec::new() }
+    Outcome { seen, cancelled, polls, outputs: usize::from(made), heard, panics, wrong: Vec::new() }
 }
 
 #[test]
@@ -262,6 +270,7 @@ fn play(case: Case) -> Outcome {
         cancelled: stage.cancelled.get(),
         polls: stage.polls.get(),
         outputs: stage.outputs_made.get(),
+        heard: stage.heard.get(),
         panics: panics.into_iter().map(|panic| panic.text).collect(),
         wrong,
     }
@@ -273,6 +282,7 @@ struct Stage {
     home: ThreadId,
     handle: RefCell<Option<JoinHandle<Output>>>,
     id: Cell<Option<TaskId>>,
+    heard: Cell<Option<End>>,
     /// What the task does inside its next poll.
     in_poll: Cell<bool>,
     /// Its next poll ends it.
@@ -300,6 +310,7 @@ impl Stage {
             home: thread::current().id(),
             handle: RefCell::default(),
             id: Cell::default(),
+            heard: Cell::default(),
             in_poll: Cell::default(),
             may_end: Cell::default(),
             wakers: RefCell::default(),
@@ -619,8 +630,12 @@ impl Observer for Watch {
             }
             _ => {}
         }
-        if let Event::Finished { task, .. } = *event {
+        if let Event::Finished { task, outcome } = *event {
             self.over.borrow_mut().push(task);
+            if Some(task) == self.stage.id.get() {
+                self.stage.heard.set(Some(outcome));
+                self.stage.check(self.stage.futures_dropped.get() == 1, "it is over when its future is dropped");
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 
-use roundel::{Clock, Event, EventLoop, JoinError, JoinHandle, Observer, Outcome as End, TaskId};
+use roundel::{Clock, Event, EventLoop, Handle, JoinError, JoinHandle, Observer, Outcome as End, TaskId};
 use support::{OnDrop, Wakes, counting_waker, panic_text, panics_during};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,7 @@ fn expected(ends: Ends, held: Held, moment: Moment) -> Outcome {
 
 #[test]
 fn one_task_through_every_combination_of_end_handle_moment_and_wakers() {
-    // K8: an output's destructor panics at the drop of its handle. K9, K10: a cancel from another thread, at any
+    // K6: a future that is dropped finds its loop. K8: an output's destructor panics at the drop of its handle. K9, K10: a cancel from another thread, at any
     // moment, and the drop at home. K13, K47, K48: wakers of a task, or of a loop, that is over. K37: a panic
     // stays with its task. K57: a cancel in the turn that ends the task.
     let (mut ran, mut meaningless) = (0, 0);
@@ -281,6 +281,7 @@ struct Stage {
     case: Case,
     home: ThreadId,
     handle: RefCell<Option<JoinHandle<Output>>>,
+    event_loop: Cell<Option<Handle>>,
     id: Cell<Option<TaskId>>,
     heard: Cell<Option<End>>,
     /// What the task does inside its next poll.
@@ -309,6 +310,7 @@ impl Stage {
             case,
             home: thread::current().id(),
             handle: RefCell::default(),
+            event_loop: Cell::default(),
             id: Cell::default(),
             heard: Cell::default(),
             in_poll: Cell::default(),
@@ -351,6 +353,7 @@ impl Stage {
             }
             _ => {}
         }
+        self.event_loop.set(Some(event_loop.handle()));
         let handle = event_loop.spawn(Task(self.clone()));
         self.id.set(Some(handle.id()));
         self.handle.replace(Some(handle));
@@ -676,6 +679,9 @@ impl Drop for Task {
         let stage = &self.0;
         stage.futures_dropped.set(stage.futures_dropped.get() + 1);
         stage.check(thread::current().id() == stage.home, "a future must be dropped on its loop's thread");
+        // From wherever it was cancelled, and at the loop's death.
+        let around = catch_unwind(Handle::current).ok();
+        stage.check(around.is_some() && around == stage.event_loop.get(), "a future finds its loop when it is dropped");
         if let Some(handle) = &*stage.handle.borrow() {
             stage.check(!handle.is_finished(), "a task is not over before its future is dropped");
         }

@@ -36,9 +36,10 @@
 //! there the first four ends come to the same, and are run all the same.
 //!
 //! Each cell is compared with `expected`: what the handle gives, what `cancel()` says, how often the future is
-//! polled, whether an output is made, what an observer hears, and each panic of the thread, in order. And in every cell: future and
-//! output are dropped once, on the loop's thread, the future before its result is seen; errors name the
-//! task; nothing is heard of a task after its end; the loop, or at its death another, runs on.
+//! polled, whether an output is made, what an observer hears, and each panic of the thread, in order. And in
+//! every cell: future and output are dropped once, on the loop's thread, the future before its result is seen
+//! and with its loop around it; errors name the task; nothing is heard of a task after its end; the loop, or at
+//! its death another, runs on.
 //!
 //! Ten cells have no meaning: a task that is cancelled before its first poll has handed out no waker, so
 //! there is none to outlive it.

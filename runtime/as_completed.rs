@@ -76,6 +76,7 @@ impl<T> AsCompleted<T> {
     /// # Panics
     ///
     /// As [`next`](AsCompleted::next).
+    #[track_caller]
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         if self.left == 0 {
             return Poll::Ready(None);

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use crate::driver::Driver;
 use crate::observer::{self, Actor, Observer};
 use crate::scheduler::Scheduler;
+use crate::task::Doorway;
 use crate::task_queue::{self, TaskQueue};
 
 /// The parts of a loop that tasks reach for.
@@ -90,6 +91,13 @@ pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
         actor: Actor::Outside,
     };
     Inside { before: Some(here.install()) }
+}
+
+impl Doorway for Parts {
+    fn enter(self: Rc<Self>, inside: &mut dyn FnMut()) {
+        let _inside = enter_anywhere(&self);
+        inside();
+    }
 }
 
 /// While it lives, this thread is inside the loop.

@@ -269,8 +269,10 @@ impl Builder {
         let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), self.threads)?;
         let tasks = Rc::new(Tasks::new(Rc::new(TaskQueue::open(unpark)?)));
         let scheduler = Scheduler::new(tasks, self.order);
-        let parts = Parts { scheduler, driver: Rc::new(driver), observer: self.observer };
-        Ok(EventLoop { parts: Rc::new(parts) })
+        let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer: self.observer });
+        let doorway = Rc::downgrade(&parts);
+        parts.scheduler.tasks().set_doorway(doorway);
+        Ok(EventLoop { parts })
     }
 }
 

@@ -258,6 +258,7 @@ impl<C> Family<C> {
     }
 
     /// Cancels the siblings of a child that gave no output, and panics in its stead.
+    #[track_caller]
     fn fail(&mut self, error: JoinError) -> ! {
         let children = self.release();
         quietly(|| drop(children));

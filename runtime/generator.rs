@@ -290,6 +290,7 @@ impl<Y, S> Unpin for Yield<'_, Y, S> {}
 impl<Y, S> Future for Yield<'_, Y, S> {
     type Output = Option<S>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S>> {
         if !cx.waker().will_wake(Waker::noop()) {
             panic!("yield_() was awaited outside its generator's body: only resume() can take what is yielded");

@@ -8,25 +8,25 @@
 //!
 //! Promises: a future is dropped once, on the loop's thread, before its result can be seen; a panic in
 //! it, in its destructor or in its output's destructor ends this task only; no borrow is held while
-//! any of them runs.
+//! any of them runs; a future that is cancelled from outside the loop is dropped inside it.
 //! Does not know: who picks the next task, sockets, timers.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::{Arena, Key};
 use crate::join_error::JoinError;
 use crate::observer::{self, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
-use crate::task_queue::TaskQueue;
+use crate::task_queue::{self, TaskQueue};
 use crate::waker;
 
 /// All tasks of one loop, and the queue that they stand in.
@@ -38,6 +38,14 @@ pub(crate) struct Tasks {
     /// How many futures `block_on` was given so far.
     roots: Cell<u64>,
     closed: Cell<bool>,
+    /// Set when the loop is put together, for its rooms are above this one.
+    doorway: OnceCell<Weak<dyn Doorway>>,
+}
+
+/// The way into the loop that the tasks belong to, for who cancels one from outside it.
+pub(crate) trait Doorway {
+    /// Calls `inside` with the loop around it.
+    fn enter(self: Rc<Self>, inside: &mut dyn FnMut());
 }
 
 pub(crate) struct Task {
@@ -105,7 +113,12 @@ impl Tasks {
             current: Cell::new(None),
             roots: Cell::new(0),
             closed: Cell::new(false),
+            doorway: OnceCell::new(),
         }
+    }
+
+    pub(crate) fn set_doorway(&self, doorway: Weak<dyn Doorway>) {
+        let _only_once = self.doorway.set(doorway);
     }
 
     pub(crate) fn queue(&self) -> &Rc<TaskQueue> {
@@ -263,8 +276,21 @@ impl Tasks {
         drop(arena);
         // First out of the line: a destructor that wakes its own task must not queue it again.
         self.queue.dismiss(key);
-        self.finish_cancelled(key, body);
+        self.inside(|| self.finish_cancelled(key, body));
         true
+    }
+
+    /// Calls `drop` with the loop around it, from wherever that is: destructors find their own loop, not
+    /// none or another, and whoever watches it hears of them.
+    fn inside(&self, drop: impl FnOnce()) {
+        let doorway = if task_queue::is_home(self.queue.address()) { None } else { self.doorway.get() };
+        let Some(doorway) = doorway.and_then(Weak::upgrade) else { return drop() };
+        let mut drop = Some(drop);
+        doorway.enter(&mut || {
+            if let Some(drop) = drop.take() {
+                drop();
+            }
+        });
     }
 
     /// Whether a task is over and its future dropped.

@@ -14,6 +14,7 @@
 //! | the real clock moved, a period of zero | what_cannot_be_is_refused_at_the_line_of_the_call |
 //! | a schedule that cannot be | seams: a_schedule_that_names_a_task_that_is_not_ready_is_refused |
 //! | `Queue::task_done` too many | n/a here: sync_queue.rs |
+//! | everything else that panics | callers.rs, with the table of all panics |
 //! | B6 timers in a pool's thread | what_needs_a_loop_says_so_in_a_closure_of_the_pool_too |
 #![allow(clippy::async_yields_async, reason = "futures are made inside the loop and awaited outside")]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -31,20 +32,7 @@ use roundel::{
     Clock, EventLoop, Handle, Instant, JoinHandle, MissedTicks, TaskGroup, all_tasks, block_on, current_task, interval,
     sleep, sleep_until, spawn, spawn_named, timeout, timeout_at, to_thread, yield_now,
 };
-use support::{Panic, millis, panics_during, virtual_loop};
-
-/// The misuse panics with this text, at the line where it is written.
-macro_rules! assert_refused {
-    ($text:literal, $misuse:expr) => {{
-        let (result, panics) = panics_during(|| {
-            let _misuse = $misuse;
-        });
-        assert!(result.is_err(), "{} must panic", stringify!($misuse));
-        assert_eq!(panics.len(), 1);
-        assert!(panics[0].text.contains($text), "{}: {:?}", stringify!($misuse), panics[0]);
-        assert_eq!((panics[0].file.as_str(), panics[0].line), (file!(), line!()), "{}", stringify!($misuse));
-    }};
-}
+use support::{Panic, assert_refused, millis, panics_during, virtual_loop};
 
 #[test]
 fn whatever_needs_a_loop_says_so_at_the_line_of_the_call() {

@@ -51,8 +51,8 @@ use std::thread;
 use std::time::Duration;
 
 use roundel::{
-    Event, EventLoop, Handle, Instant, JoinHandle, Observer, Outcome, Waits, all_tasks, current_task, sleep, spawn,
-    spawn_named, yield_now,
+    Clock, Event, EventLoop, Handle, Instant, JoinHandle, Observer, Outcome, Waits, all_tasks, current_task, sleep,
+    spawn, spawn_named, yield_now,
 };
 use support::{OnDrop, Trace, counting_waker, millis, panic_text, panics_during, virtual_loop};
 
@@ -603,6 +603,39 @@ fn a_destructor_at_the_loops_end_may_spawn_wake_and_cancel() {
     result.unwrap();
     assert_eq!(panics, []);
     assert_eq!(trace.take(), ["poll 1", "spawned by a destructor", "task 3 was cancelled", "sibling"]);
+}
+
+#[test]
+fn a_cancel_from_outside_the_loop_has_the_loop_around_it() {
+    // K6: outside any loop, and inside another one. The destructor finds its own loop, and whoever watches
+    // that one hears of the end.
+    let (watch, other_watch) = (Rc::<Watch>::default(), Rc::<Watch>::default());
+    let event_loop = EventLoop::builder().clock(Clock::manual()).observer(watch.clone()).build().unwrap();
+    let other = EventLoop::builder().clock(Clock::manual()).observer(other_watch.clone()).build().unwrap();
+    let ran = Rc::new(Cell::new(0));
+    let task = || {
+        let (home, ran) = (event_loop.handle(), ran.clone());
+        let guard = OnDrop(move || {
+            assert!(Handle::current() == home);
+            let ran = ran.clone();
+            drop(spawn(async move { ran.set(ran.get() + 1) }));
+        });
+        event_loop.spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        })
+    };
+    let (first, second) = (task(), task());
+    event_loop.turn();
+    assert!(first.cancel());
+    other.block_on(async { assert!(second.cancel()) });
+    event_loop.turn();
+    assert_eq!(ran.get(), 2, "what the destructors spawned");
+    let cancelled = |id| (id, Outcome::Cancelled);
+    let returned = |id| (id, Outcome::Returned);
+    assert_eq!(*watch.ends.borrow(), [cancelled(1), cancelled(2), returned(3), returned(4)]);
+    assert_eq!(*other_watch.ends.borrow(), []);
+    assert!(event_loop.block_on(first).unwrap_err().is_cancelled());
 }
 
 #[test]

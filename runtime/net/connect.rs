@@ -82,6 +82,7 @@ impl Connect {
 impl Future for Connect {
     type Output = io::Result<TcpStream>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         let connect = &mut *self;
         while connect.begin() {
@@ -89,11 +90,15 @@ impl Future for Connect {
             let connected = ready!(source.poll_operation(Side::Write, &mut connect.place, cx, check_connected));
             connect.place = None;
             match (connected, connect.trying.take()) {
-                (Ok(()), Some(source)) => return Poll::Ready(Ok(TcpStream::new(source))),
+                (Ok(()), Some(source)) => {
+                    // Nothing is left to try or to tell: a further poll is refused.
+                    (connect.addresses, connect.error) = (Vec::new().into_iter(), None);
+                    return Poll::Ready(Ok(TcpStream::new(source)));
+                }
                 (outcome, _) => connect.error = outcome.err(),
             }
         }
-        Poll::Ready(Err(connect.error.take().expect("a connecting future is not polled after it was ready")))
+        Poll::Ready(Err(connect.error.take().expect("a connect() gives its result once: await it only once")))
     }
 }
 

@@ -334,6 +334,7 @@ impl<T> Unpin for Put<'_, T> {}
 impl<T> Future for Put<'_, T> {
     type Output = Result<(), Shutdown<T>>;
 
+    #[track_caller]
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Shutdown<T>>> {
         if let Some(wait) = &mut self.wait
@@ -342,7 +343,7 @@ impl<T> Future for Put<'_, T> {
             observer::waiting(Waits::Queue, &self.queue.label, Some(self.site));
             return Poll::Pending;
         }
-        let item = self.item.take().expect("a put that is done is not polled again");
+        let item = self.item.take().expect("a put() takes its item along when it is done: await it only once");
         // Asked of the queue, not of the wait: room that was granted before the shutdown is of no use after it.
         if self.queue.is_shut_down() {
             return Poll::Ready(Err(Shutdown(item)));

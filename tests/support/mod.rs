@@ -149,27 +149,57 @@ pub(crate) fn alone(name: &str) -> bool {
     false
 }
 
-/// Whether a type may cross, or be shared between, threads: `crosses_threads!(Rc<u8>)` is false.
+/// Whether a type has a trait, asked where the type is known: `implements!(Rc<u8>: Send)` is false. Of a
+/// value: `implements!(marker marker_of(&value), Send)`, with the value's `PhantomData`.
 #[allow(unused_macros, reason = "each test file uses some of it")]
-macro_rules! crosses_threads {
-    ($type:ty) => {{
-        struct Probe<T>(std::marker::PhantomData<T>);
+macro_rules! implements {
+    (marker $marker:expr, $($bound:tt)+) => {{
+        struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
         #[allow(dead_code, reason = "of the two methods one is called")]
-        trait Stays {
-            fn crosses(&self) -> bool {
+        trait Lacks {
+            fn answer(&self) -> bool {
                 false
             }
         }
-        impl<T> Stays for &Probe<T> {}
+        impl<T: ?Sized> Lacks for &Probe<T> {}
         // An inherent method wins over the trait's, where its bound holds.
-        impl<T: Send + Sync> Probe<T> {
+        impl<T: ?Sized + $($bound)+> Probe<T> {
             #[allow(dead_code, reason = "of the two methods one is called")]
-            fn crosses(&self) -> bool {
+            fn answer(&self) -> bool {
                 true
             }
         }
-        (&Probe::<$type>(std::marker::PhantomData)).crosses()
+        (&Probe($marker)).answer()
     }};
+    ($type:ty: $($bound:tt)+) => {
+        $crate::support::implements!(marker std::marker::PhantomData::<$type>, $($bound)+)
+    };
+}
+#[allow(unused_imports, reason = "each test file uses some of it")]
+pub(crate) use implements;
+
+/// Whether a type may cross, or be shared between, threads: `crosses_threads!(Rc<u8>)` is false.
+#[allow(unused_macros, reason = "each test file uses some of it")]
+macro_rules! crosses_threads {
+    ($type:ty) => {
+        $crate::support::implements!($type: Send + Sync)
+    };
 }
 #[allow(unused_imports, reason = "each test file uses some of it")]
 pub(crate) use crosses_threads;
+
+/// The misuse panics with this text, at the line where it is written.
+#[allow(unused_macros, reason = "each test file uses some of it")]
+macro_rules! assert_refused {
+    ($text:literal, $misuse:expr) => {{
+        let (result, panics) = $crate::support::panics_during(|| {
+            let _misuse = $misuse;
+        });
+        assert!(result.is_err(), "{} must panic", stringify!($misuse));
+        assert_eq!(panics.len(), 1);
+        assert!(panics[0].text.contains($text), "{}: {:?}", stringify!($misuse), panics[0]);
+        assert_eq!((panics[0].file.as_str(), panics[0].line), (file!(), line!()), "{}", stringify!($misuse));
+    }};
+}
+#[allow(unused_imports, reason = "each test file uses some of it")]
+pub(crate) use assert_refused;

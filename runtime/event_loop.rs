@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -191,6 +191,10 @@ impl Drop for EventLoop {
         }
     }
 }
+
+// A panic that leaves through `block_on` leaves the loop as whole as before: see there.
+impl UnwindSafe for EventLoop {}
+impl RefUnwindSafe for EventLoop {}
 
 impl fmt::Debug for EventLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 
+use crate::locks::{Mutex, PoisonError};
 use crate::observer::TaskId;
 
 /// Why a task, or a closure on the thread pool, gave no output.
@@ -18,7 +19,9 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    Panicked(Box<dyn Any + Send>),
+    /// Behind a lock that nobody ever waits for: it makes the error `Sync`, as `Box<dyn Error + Send + Sync>`
+    /// and the libraries around it ask.
+    Panicked(Mutex<Box<dyn Any + Send>>),
     Refused(io::Error),
 }
 
@@ -28,7 +31,7 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { task, cause: Cause::Panicked(payload) }
+        JoinError { task, cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
     /// The system gave no thread to run it on.
@@ -60,7 +63,7 @@ impl JoinError {
     /// If it did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.cause {
-            Cause::Panicked(payload) => Ok(payload),
+            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
             _ => Err(self),
         }
     }
@@ -80,7 +83,10 @@ impl fmt::Display for JoinError {
         }
         match &self.cause {
             Cause::Cancelled => f.write_str(" was cancelled"),
-            Cause::Panicked(payload) => write!(f, " panicked: {}", panic_text(&**payload)),
+            Cause::Panicked(payload) => {
+                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
+                write!(f, " panicked: {}", panic_text(&**payload))
+            }
             Cause::Refused(error) => write!(f, " could not start: {error}"),
         }
     }

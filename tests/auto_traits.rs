@@ -80,14 +80,14 @@ fn types() -> Vec<Row> {
     vec![
         // Loops and tasks live on one thread. What holds nothing of the loop may go anywhere. A handle is
         // Unpin whatever it will give, for the output lies elsewhere.
-        row!(EventLoop; Unpin),
+        row!(EventLoop; Unpin UnwindSafe RefUnwindSafe),
         row!(Builder; Unpin),
         row!(JoinHandle<u8>; Unpin),
         row!(JoinHandle<Stuck>; Unpin),
         row!(TaskInfo; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(TaskId; Send Sync Unpin UnwindSafe RefUnwindSafe),
         // The payload of a panic is Send and not Sync, and nobody knows what it looks like inside.
-        row!(JoinError; Send Unpin),
+        row!(JoinError; Send Sync Unpin),
         row!(AsCompleted<u8>; Unpin),
         row!(AsCompleted<Stuck>; Unpin),
         row!(TaskGroup<u8, u8>; Unpin),

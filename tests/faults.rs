@@ -86,8 +86,8 @@ fn scratch() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Runs a program to its end, some ninety seconds at most, and gives whether it went well and what it said.
-fn run(command: &mut Command) -> (bool, String) {
+/// Runs a program to its end, `seconds` at most, and gives whether it went well and what it said.
+fn run(command: &mut Command, seconds: u64) -> (bool, String) {
     let path = scratch();
     let said = File::create(&path).unwrap();
     command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
@@ -95,7 +95,7 @@ fn run(command: &mut Command) -> (bool, String) {
     let pid = Pid::from_child(&child);
     let (tell, ended) = mpsc::channel();
     let waiting = thread::spawn(move || tell.send(child.wait().unwrap()));
-    let status = ended.recv_timeout(Duration::from_secs(90)).ok();
+    let status = ended.recv_timeout(Duration::from_secs(seconds)).ok();
     if status.is_none() {
         kill_process(pid, Signal::KILL).unwrap();
     }
@@ -118,7 +118,7 @@ fn with_shim(name: &str) -> bool {
     let Some(shim) = shim() else { return false };
     let mut child = Command::new(env::current_exe().unwrap());
     child.args(["--exact", name, "--test-threads=1", "--nocapture"]).env(MARK, name).env("LD_PRELOAD", shim);
-    let (went_well, text) = run(&mut child);
+    let (went_well, text) = run(&mut child, 30);
     print!("{text}");
     assert!(went_well, "{name}, in a process of its own:\n{text}");
     assert!(text.contains("1 passed"), "no test is called {name}:\n{text}");
@@ -223,7 +223,7 @@ fn all_suites_under(rules: &str, skipped: &[&[(&str, &str)]], expected: &[&str])
                 skips += 1;
             }
         }
-        let (went_well, text) = run(&mut tests);
+        let (went_well, text) = run(&mut tests, 90);
         assert!(went_well, "{suite} under {rules}:\n{text}");
         // A test that is not there cannot be skipped: the list is as long as it says.
         assert!(text.contains(&format!(" {skips} filtered out")), "{suite} skips {skips} tests:\n{text}");
@@ -278,7 +278,7 @@ fn descriptors() -> BTreeSet<u32> {
 }
 
 fn story<T>(story: impl Future<Output = T>) -> T {
-    roundel::block_on(async { timeout(Duration::from_secs(60), story).await.expect("the story hangs") })
+    roundel::block_on(async { timeout(Duration::from_secs(20), story).await.expect("the story hangs") })
 }
 
 fn listener() -> (TcpListener, SocketAddr) {

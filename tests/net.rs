@@ -11,12 +11,12 @@
 //! | R8 | reactor.rs: `a_short_read_saves_the_next_call_unless_the_end_was_seen`; `the_end_right_behind_the_last_bytes_is_seen` |
 //! | R9 | `a_peek_leaves_the_bytes_and_waits_like_a_read` |
 //! | R10 R11 | `a_connect_that_is_polled_for_nothing_still_connects`, `a_refused_connection_is_an_error` |
-//! | R12 R13 | net_faults.rs: `a_server_without_descriptors_rests_and_recovers` |
-//! | R14 | net_syscalls.rs: `a_signal_does_not_end_the_wait` |
+//! | R12 R13 | net_faults.rs: `a_server_without_descriptors_rests_and_recovers`; faults.rs |
+//! | R14 | net_syscalls.rs: `a_signal_does_not_end_the_wait`; faults.rs |
 //! | R15 | `connections_that_came_together_are_all_accepted` |
-//! | R16 | reactor.rs: `a_source_that_the_system_refuses_leaves_no_slot_behind` |
-//! | R17 | net_faults.rs: `a_loop_that_cannot_be_made_leaves_no_descriptor_behind`, `a_thousand_loops_leave_no_descriptor_behind` |
-//! | R18 | not without unsafe: a socket owns its descriptor, and nothing else can close it. The slot goes first anyway |
+//! | R16 | reactor.rs: `a_source_that_the_system_refuses_leaves_no_slot_behind`; faults.rs |
+//! | R17 | net_faults.rs: `a_loop_that_cannot_be_made_leaves_no_descriptor_behind`, `a_thousand_loops_leave_no_descriptor_behind`; faults.rs |
+//! | R18 | faults.rs: `a_socket_that_epoll_does_not_let_go_is_closed_and_forgotten` |
 //! | R19 | impossible: a registered socket cannot be taken out of its `Source` |
 //! | R20 | `sockets_outlive_their_loop`, `whoever_waits_when_the_loop_ends_is_told`; reactor.rs |
 //! | R21 | impossible: no unsafe |
@@ -27,7 +27,7 @@
 //! | R26 R27 | mio's: it passes zero on and clears the buffer; `EventLoop::turn` and every busy turn would hang otherwise |
 //! | R28 R29 | by construction: one mio waker for each loop, held by the loop's inbox |
 //! | R30 R31 | not applicable: no UDP and no Unix sockets yet |
-//! | R32 | `writing_after_the_end_is_an_error_and_no_signal` |
+//! | R32 | `writing_after_the_end_is_an_error_and_no_signal`; faults.rs |
 //! | R33 | net_faults.rs: `a_connect_that_is_dropped_closes_once` |
 //! | R34 | `dropping_the_write_half_ends_the_stream_and_reuniting_does_not` |
 //! | R35 | `halves_of_different_streams_do_not_reunite` |

@@ -216,11 +216,11 @@ impl Driver {
     }
 
     /// Someone waits for a thread's result: a virtual clock takes that into account until it was told.
-    pub(crate) fn expect(&self, job: Told) -> Key {
+    pub(crate) fn look_out_for(&self, job: Told) -> Key {
         self.jobs.borrow_mut().insert(job)
     }
 
-    pub(crate) fn expect_no_more(&self, job: Key) {
+    pub(crate) fn look_out_no_more(&self, job: Key) {
         self.jobs.borrow_mut().remove(job);
     }
 
@@ -289,14 +289,14 @@ mod tests {
         assert!(driver.may_jump());
         let (given, given_asker) = answer();
         let (dropped, dropped_asker) = answer::<()>();
-        driver.expect(given_asker.told());
-        let forgotten = driver.expect(dropped_asker.told());
+        driver.look_out_for(given_asker.told());
+        let forgotten = driver.look_out_for(dropped_asker.told());
         assert!(!driver.may_jump());
         given.give(Ok(()));
         assert!(!driver.may_jump(), "the other one still owes its answer");
         drop(dropped);
         assert!(driver.may_jump(), "though nobody has looked at either answer");
-        driver.expect_no_more(forgotten);
+        driver.look_out_no_more(forgotten);
     }
 
     #[test]

@@ -82,7 +82,11 @@ impl Pool {
         let abandoned = if state.threads == 0 { state.jobs.pop_back() } else { None };
         drop(state);
         // With other threads about, the job is theirs; without, nobody would ever run it.
-        if abandoned.is_some() { Err(error) } else { Ok(()) }
+        if abandoned.is_none() {
+            return Ok(());
+        }
+        // What the system says, "temporarily unavailable", does not say what.
+        Err(io::Error::new(error.kind(), format!("the system gave no thread: {error}")))
     }
 
     /// Lets idle threads go, and gives the jobs that have not begun, to be dropped by the caller.

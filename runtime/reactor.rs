@@ -93,7 +93,7 @@ impl Reactor {
     /// A reactor, and the waker that ends its wait from any thread.
     pub(crate) fn new() -> io::Result<(Reactor, Waker)> {
         let poll = mio::Poll::new()?;
-        let unparker = Unparker(mio::Waker::new(poll.registry(), UNPARK)?);
+        let unparker = Unparker(mio::Waker::new(poll.registry(), UNPARK).map_err(in_plain_words)?);
         let reactor = Reactor {
             poll: RefCell::new(Some((poll, Events::with_capacity(EVENTS_AT_ONCE)))),
             sources: RefCell::new(Sources { sides: Arena::new(), waiters: Arena::new() }),
@@ -112,7 +112,7 @@ impl Reactor {
         let token = Token(key.index as usize | (key.life as usize) << 32);
         if let Err(error) = poll.registry().register(&mut io, token, Interest::READABLE | Interest::WRITABLE) {
             self.sources.borrow_mut().sides.remove(key);
-            return Err(error);
+            return Err(in_plain_words(error));
         }
         Ok(Source { io, key, reactor: self.clone() })
     }
@@ -207,6 +207,16 @@ impl Sources {
         let state = &mut self.sides.get_mut(key)?[side as usize];
         state.waiters.unlink(&mut self.waiters, place);
         self.waiters.remove(place).map(|waiter| waiter.value)
+    }
+}
+
+/// epoll says "no space left on device" where it means no disk, but how many descriptors a user may watch.
+fn in_plain_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ io::ErrorKind::StorageFull => {
+            io::Error::new(kind, format!("the system watches no more descriptors for this user: {error}"))
+        }
+        _ => error,
     }
 }
 

@@ -63,7 +63,7 @@ where
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
-    let job = driver.expect(asker.told());
+    let job = driver.look_out_for(asker.told());
     ThreadHandle { asker, refused, expected: Some((driver, job)) }
 }
 
@@ -97,7 +97,7 @@ impl<T> ThreadHandle<T> {
 
     fn expect_no_more(&mut self) {
         if let Some((driver, job)) = self.expected.take() {
-            driver.expect_no_more(job);
+            driver.look_out_no_more(job);
         }
     }
 }

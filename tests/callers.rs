@@ -85,7 +85,8 @@ const PANICS: &[(&str, &str, Reached)] = &[
     ("group.rs", "the body is only dropped after a failure", Never("only a failure closes the group while it runs, and it stays to be told")),
     ("handle.rs", "await the handle instead", By("bad_use", "what_cannot_be_is_refused_at_the_line_of_the_call")),
     ("handle.rs", "use timeout() there", By("callers", "what_would_never_end_is_refused_at_the_line_of_the_call")),
-    ("handle.rs", "a handle gives its result once", By("callers", "a_future_that_has_given_its_result_says_so_at_the_line_of_the_await")),
+    ("handle.rs", "a RemoteHandle gives its result once", By("callers", "a_future_that_has_given_its_result_says_so_at_the_line_of_the_await")),
+    ("handle.rs", "a wait without limit ends with the result", Never("only a limit ends Asker::wait() as pending")),
     ("handle.rs", "await it only once", By("bad_use", "a_handle_that_can_give_nothing_says_so_at_the_line_of_the_await")),
     // Two texts, both in task.rs: one's own handle, and one handle twice.
     ("join_handle.rs", "{refusal}", By("bad_use", "a_handle_that_can_give_nothing_says_so_at_the_line_of_the_await")),
@@ -108,6 +109,7 @@ const PANICS: &[(&str, &str, Reached)] = &[
     ("task.rs", "a finished task has its result", Never("nothing runs between the look and the taking")),
     ("thread.rs", "await it only once", By("bad_use", "a_handle_that_can_give_nothing_says_so_at_the_line_of_the_await")),
     ("time.rs", "await it inside the loop that made it", By("bad_use", "a_sleep_that_outlives_its_loop_names_both_lines")),
+    ("time.rs", "await it in its own", By("bad_use", "a_sleep_that_is_awaited_in_another_loop_names_both_lines")),
     ("time.rs", "interval() needs a period above zero", By("bad_use", "what_cannot_be_is_refused_at_the_line_of_the_call")),
     ("wait_list.rs", "a waiter stays until its future takes it out", Never("the arena and the keys are the list's own, and a future forgets its key when it takes the waiter out")),
     ("wait_list.rs", "Stage::Waiting(_)", Never("accept() follows a poll that said the wait is over")),
@@ -261,7 +263,7 @@ fn a_future_that_has_given_its_result_says_so_at_the_line_of_the_await() {
         let mut remote = handle.spawn(async { 1 });
         (&mut remote).await.unwrap();
         let remote = thread::spawn(move || panics_during(|| remote.wait())).join().unwrap();
-        assert!(remote.0.is_err() && remote.1[0].text.contains("a handle gives its result once"));
+        assert!(remote.0.is_err() && remote.1[0].text.contains("a RemoteHandle gives its result once"));
         assert_eq!((remote.1[0].file.as_str(), remote.1[0].line), (file!(), line!() - 2));
     });
 }

@@ -149,7 +149,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As `write`.
+    /// As `write`. But no system call for several slices in the standard library leaves out SIGPIPE: where
+    /// a program has taken back that Rust ignores it, or Rust is a guest in a program that never did, a
+    /// peer that is gone is that signal on Linux.
     #[doc(alias = "writelines")]
     pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let room = bufs.iter().map(|buf| buf.len()).sum();

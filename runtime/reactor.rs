@@ -497,7 +497,7 @@ mod tests {
         let reactor = reactor();
         let stream = shared(&mut None);
         let error = reactor.register(Refused::new(&stream, Some(ENOSPC), None), true).err().unwrap();
-        assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        assert!(error.to_string().starts_with("the system watches no more descriptors"), "{error}");
         assert!(reactor.is_empty());
         assert!(reactor.register(Refused::new(&stream, None, None), true).is_ok(), "the next attempt may work");
     }

@@ -145,13 +145,16 @@ const SUITES: [&str; 9] =
     ["net", "net_buf_reader", "net_faults", "net_syscalls", "handle", "threads", "timeouts", "wakes", "idle"];
 
 /// Tests that count system calls or waits, and so count the faults as well.
-const COUNTERS: [(&str, &str); 6] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("timeouts::a_fraction_of_a_millisecond_is_slept_in_one_go", "it counts waits"),
     ("net_syscalls::an_echo_takes_one_call_to_read_and_one_to_write", "it counts reads and writes"),
     ("net_syscalls::an_idle_server_makes_no_system_call", "it counts waits and reads"),
     ("idle::one_timer_is_one_wait_whatever_level_of_the_wheel_it_is_on", "it counts waits"),
     ("idle::a_wait_shorter_than_a_tick_is_one_wait", "it counts waits"),
     ("idle::an_idle_loop_makes_no_system_call_while_it_waits", "it counts waits"),
+    ("timeouts::a_wait_longer_than_the_system_can_count_is_no_short_one", "it counts waits"),
+    ("net::a_writer_to_a_half_closed_stream_rests_until_there_is_room", "it counts the polls of a writer"),
+    ("net::a_reset_wakes_both_directions", "it takes a writer that has to wait for one whose window is full"),
 ];
 
 /// Tests of how much one call moves, which the fault decides.

@@ -701,7 +701,10 @@ impl Model {
                 return false;
             }
         };
+        // Who cancels from outside enters the loop for it: what is woken by the drop stands in line at once.
+        let inside = mem::replace(&mut self.inside, true);
         self.finish(task, End::Cancelled, waits_for);
+        self.inside = inside;
         true
     }
 

@@ -49,8 +49,7 @@ impl Scheduler {
 
     /// Polls the tasks that are ready now, `most` at most, once each.
     pub(crate) fn round(&self, most: usize, poll_root: PollRoot<'_>) -> Round {
-        let ready = self.tasks.queue().len().min(most);
-        self.tasks.queue().begin_round();
+        let ready = self.tasks.queue().begin_round().min(most);
         let on_stage = OnStage(&self.tasks);
         let mut polled = 0;
         while polled < ready {

@@ -117,11 +117,12 @@ impl TaskQueue {
         Some(TaskId::of(serial))
     }
 
-    /// Everyone who is ready now is of the round, and who becomes ready later is not.
+    /// Everyone who is ready now is of the round, and who becomes ready later is not. Returns how many that are.
     #[inline]
-    pub(crate) fn begin_round(&self) {
+    pub(crate) fn begin_round(&self) -> usize {
         let mut ready = self.ready.borrow_mut();
         ready.round = ready.line.len();
+        ready.round - ready.gone
     }
 
     /// Takes the oldest ready task of the round out of the line and clears its mark.

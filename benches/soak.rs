@@ -148,14 +148,21 @@ impl Held {
         Held { descriptors, threads: entries("/proc/self/task"), heap: HEAP.load(Ordering::Relaxed) }
     }
 
-    /// What is held when the threads of a pool have gone, which nobody waits for: here we do.
+    /// What is held when the threads of a pool have gone, which nobody waits for: here we do, but not so
+    /// long that threads go which were never told to, after their ten idle seconds.
     fn settled(threads: usize) -> Held {
         let begun = Instant::now();
-        while entries("/proc/self/task") > threads && begun.elapsed() < Duration::from_secs(20) {
+        while entries("/proc/self/task") > threads && begun.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(1));
         }
         Held::now()
     }
+}
+
+/// Asserts that the heap is where it was, give or take the list of loop numbers, which may have doubled.
+fn gave_back(heap_before: usize) {
+    let kept = Held::now().heap.abs_diff(heap_before);
+    assert!(kept <= 4 * LOOP_NUMBERS, "{kept} bytes of the heap were not given back");
 }
 
 fn entries(directory: &str) -> usize {
@@ -202,8 +209,7 @@ fn connections(plan: &Plan) {
     assert_eq!(Held::now().descriptors, before.descriptors + LOOP_DESCRIPTORS, "every socket is closed");
     drop(event_loop);
     assert_eq!(Held::now().descriptors, before.descriptors);
-    let kept = Held::now().heap.abs_diff(before.heap);
-    assert!(kept < 4096, "{kept} bytes of the heap were not given back");
+    gave_back(before.heap);
     println!("  {count} open at once, {} descriptors, all closed", at_peak.descriptors);
     println!("  {} bytes of heap a connection, of both ends' tasks", (at_peak.heap - before.heap) / count);
 }
@@ -313,8 +319,7 @@ fn tasks(plan: &Plan) {
         heap
     });
     drop(event_loop);
-    let kept = Held::now().heap.abs_diff(before.heap);
-    assert!(kept < 4096, "{kept} bytes of the heap were not given back");
+    gave_back(before.heap);
     println!("  nothing left; the loop kept {:.1} MiB of tables until its end", mib(heap_between - before.heap));
 }
 
@@ -481,12 +486,14 @@ fn one_loop(nth: usize) {
             drop(spawn(async move { stream.read(&mut [0; 8]).await }));
             yield_now().await;
         }),
-        // A thread that answers, one whose answer nobody waits for, and a task sent by the first.
+        // A thread that answers, with a task that it sent; and then it is idle, or has something nobody waits for.
         _ => event_loop.block_on(async {
             let handle = Handle::current();
             let sent = to_thread(move || handle.spawn(async { 6 * 7 }).wait()).await;
             assert_eq!(sent.ok().and_then(Result::ok), Some(42));
-            drop(to_thread(thread::yield_now));
+            if nth / KINDS % 2 == 0 {
+                drop(to_thread(thread::yield_now));
+            }
         }),
     }
 }

@@ -491,7 +491,7 @@ fn one_loop(nth: usize) {
             let handle = Handle::current();
             let sent = to_thread(move || handle.spawn(async { 6 * 7 }).wait()).await;
             assert_eq!(sent.ok().and_then(Result::ok), Some(42));
-            if nth / KINDS % 2 == 0 {
+            if (nth / KINDS).is_multiple_of(2) {
                 drop(to_thread(thread::yield_now));
             }
         }),

@@ -42,7 +42,7 @@ use roundel::{EventLoop, Handle, JoinHandle, Observer, Outcome, TaskGroup};
 use roundel::{all_tasks, gather, sleep, spawn, timeout, to_thread, yield_now};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// All runs together take some three minutes. Nothing is waited for longer than this.
+/// All runs together take some two minutes. Nothing is waited for longer than this.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 type Run = fn(&Plan);

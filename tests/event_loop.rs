@@ -192,16 +192,18 @@ fn foreign_wakers_that_panic_do_not_keep_the_loop_from_closing() {
     event_loop.turn();
     let mut first = Box::pin(first);
     let mut timer = Box::pin(event_loop.block_on(poll_fn(|_| Poll::Ready(sleep(millis(5))))));
+    let grenade = held(&std::sync::Arc::new(Grenade).into());
     let (result, _) = panics_during(|| {
-        let grenade = held(&std::sync::Arc::new(Grenade).into());
         let mut cx = std::task::Context::from_waker(&grenade);
         assert!(first.as_mut().poll(&mut cx).is_pending());
         assert!(timer.as_mut().poll(&mut cx).is_pending());
-        // Two owners are left now, and neither is this one.
         drop(event_loop);
-        std::mem::forget(grenade);
     });
     assert!(result.is_ok(), "the loop's drop returns");
+    // Kept until here, for a waker that panics when woken and when dropped, both at once, ends the process.
+    drop((first, timer));
+    let (last_owner, _) = panics_during(|| drop(grenade));
+    assert!(last_owner.is_err(), "the loop has let go of its two");
     assert_eq!(trace.take(), ["the last task is dropped"]);
 }
 

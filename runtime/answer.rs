@@ -20,14 +20,20 @@ use std::time::{Duration, Instant};
 
 use crate::join_error::JoinError;
 use crate::locks::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::quietly::quietly;
 
 type Outcome<T> = Result<T, JoinError>;
 
 /// The two ends of one answer.
 pub(crate) fn answer<T>() -> (Answer<T>, Asker<T>) {
+    answer_watched_by(None)
+}
+
+/// The same, with a third party that is woken when all is told, whoever awaits the answer or not.
+pub(crate) fn answer_watched_by<T>(third: Option<Waker>) -> (Answer<T>, Asker<T>) {
     let open = State::Open { work: Work::Waiting, waker: None };
     let told = Told(Arc::new(AtomicBool::new(false)));
-    let shared = Arc::new(Shared { state: Mutex::new(open), given: Condvar::new(), told });
+    let shared = Arc::new(Shared { state: Mutex::new(open), given: Condvar::new(), told, third });
     (Answer { shared: Some(shared.clone()) }, Asker { shared })
 }
 
@@ -35,6 +41,8 @@ struct Shared<T> {
     state: Mutex<State<T>>,
     given: Condvar,
     told: Told,
+    /// Of this runtime: what it does can neither panic nor wait.
+    third: Option<Waker>,
 }
 
 /// Whether an answer was given and whoever awaits it was woken. To be kept by a third party.
@@ -54,9 +62,9 @@ enum State<T> {
         waker: Option<Waker>,
     },
     Given(Outcome<T>),
-    /// The asker has had it.
+    /// The asker has had it, or has stopped the work and gone.
     Taken,
-    /// The asker has gone away before it was given.
+    /// The asker has gone away, and lets the work go on.
     Unasked,
 }
 
@@ -95,9 +103,13 @@ impl<T> Shared<T> {
     fn tell(&self, before: State<T>) {
         self.given.notify_all();
         if let State::Open { waker: Some(waker), .. } = before {
-            waker.wake();
+            // It may be a foreign one, whose panic must not keep the rest from being told.
+            quietly(|| waker.wake());
         }
         self.told.0.store(true, Ordering::Release);
+        if let Some(third) = &self.third {
+            third.wake_by_ref();
+        }
     }
 }
 
@@ -152,13 +164,16 @@ impl<T> UnderWay<T> {
     #[must_use]
     pub(crate) fn stop_by(self, stop: Stop) -> bool {
         let mut state = self.0.lock();
-        // An answer that is there, or that nobody asks for, leaves nothing to be stopped.
-        let State::Open { work, .. } = &mut *state else { return true };
-        if matches!(work, Work::Unwanted) {
-            return false;
+        match &mut *state {
+            // Stopped, by an asker who is still there or who has gone since.
+            State::Open { work: Work::Unwanted, .. } | State::Taken => false,
+            State::Open { work, .. } => {
+                *work = Work::Stoppable(stop);
+                true
+            }
+            // An answer that is there, or that nobody asks for, leaves nothing to be stopped.
+            State::Given(_) | State::Unasked => true,
         }
-        *work = Work::Stoppable(stop);
-        true
     }
 }
 
@@ -244,7 +259,10 @@ fn take<T>(mut state: MutexGuard<'_, State<T>>) -> Option<Outcome<T>> {
 impl<T> Drop for Asker<T> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let after = if matches!(*state, State::Open { .. }) { State::Unasked } else { State::Taken };
+        let after = match &*state {
+            State::Open { work: Work::Unwanted, .. } | State::Given(_) | State::Taken => State::Taken,
+            State::Open { .. } | State::Unasked => State::Unasked,
+        };
         let before = mem::replace(&mut *state, after);
         drop(state);
         drop(before);

@@ -16,6 +16,7 @@ use slab::Slab;
 /// Bits of a slot index, and of a life: both fit, with 12 bits of loop number, into one 64-bit waker.
 pub(crate) const INDEX_BITS: u32 = 26;
 pub(crate) const LIFE_BITS: u32 = 26;
+pub(crate) const MAX_INDEX: u32 = (1 << INDEX_BITS) - 1;
 pub(crate) const LIFE_MASK: u64 = (1 << LIFE_BITS) - 1;
 
 /// The name of a value in an [`Arena`]: its slot, and which of the slot's lives is meant.

@@ -4,6 +4,7 @@
 //! way a loop is left, by return or by panic, the thread is as it was.
 //! Does not know: how the loop runs.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -94,9 +95,8 @@ pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
 }
 
 impl Doorway for Parts {
-    fn enter(self: Rc<Self>, inside: &mut dyn FnMut()) {
-        let _inside = enter_anywhere(&self);
-        inside();
+    fn enter(self: Rc<Self>) -> Box<dyn Any> {
+        Box::new(enter_anywhere(&self))
     }
 }
 

@@ -6,10 +6,10 @@
 //!                 wake them all
 //! ```
 //!
-//! Promises: no timer fires before its deadline (deadlines round up to a tick, now rounds down); a
-//! wait ends at the next deadline, or when something happens, or once where a cancelled timer would have
-//! been due; a turn that does not wait
-//! makes no system call if no socket is open; nothing is woken while a borrow is held.
+//! Promises: no timer fires before its deadline (deadlines round up to a tick, now rounds down); a wait
+//! ends at the next deadline, or when something happens, or once where a cancelled timer would have been
+//! due; a turn that does not wait makes no system call if no socket is open; nothing is woken while a
+//! borrow is held.
 //! Does not know: tasks.
 
 use std::cell::{Cell, RefCell};

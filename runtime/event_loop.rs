@@ -87,17 +87,19 @@ impl EventLoop {
     #[doc(alias = "run")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = context::enter(&self.parts, "block_on()");
-        // Left last but for the loop itself: a task is over when its future has been dropped.
         let root = Root::enter(self.tasks(), Location::caller());
-        let mut future = pin!(future);
         let mut output = None;
-        self.run(&mut |cx| match future.as_mut().poll(cx) {
-            Poll::Ready(value) => {
-                output = Some(value);
-                true
-            }
-            Poll::Pending => false,
-        });
+        // A task is over when its future has been dropped: hence the block.
+        {
+            let mut future = pin!(future);
+            self.run(&mut |cx| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => {
+                    output = Some(value);
+                    true
+                }
+                Poll::Pending => false,
+            });
+        }
         root.outcome.set(Outcome::Returned);
         output.expect("the loop runs until the root is done")
     }
@@ -215,14 +217,20 @@ struct Root<'a> {
 impl Root<'_> {
     fn enter<'a>(tasks: &'a Tasks, site: &'static Location<'static>) -> Root<'a> {
         // If it leaves by a panic, nobody comes to say so.
-        Root { tasks, key: tasks.admit_root(site), outcome: Cell::new(Outcome::Panicked) }
+        let root = Root { tasks, key: tasks.admit_root(site), outcome: Cell::new(Outcome::Panicked) };
+        // Told when the guard is there: an observer that panics leaves no root behind.
+        tasks.announce_root(site);
+        root
     }
 }
 
 impl Drop for Root<'_> {
     fn drop(&mut self) {
         self.tasks.dismiss_root(self.key);
-        observer::tell(|| Event::Finished { task: TaskId(0), outcome: self.outcome.get() });
+        let outcome = self.outcome.get();
+        let tell = || observer::tell(|| Event::Finished { task: TaskId(0), outcome });
+        // On the way out of one panic, an observer's own would end the process.
+        if outcome == Outcome::Panicked { quietly(tell) } else { tell() }
     }
 }
 

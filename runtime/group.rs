@@ -423,9 +423,7 @@ impl<T, E> Members<T, E> {
         self.drop_outputs();
         panic::resume_unwind(first.expect("there was one a moment ago"));
     }
-}
 
-impl<T, E> Members<T, E> {
     /// One by one: of two destructors that panic in one sweep, the second would abort the process.
     fn drop_outputs(&self) {
         for output in self.done.take() {

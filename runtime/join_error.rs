@@ -4,6 +4,7 @@
 //! Does not know: tasks; it names one by its number.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -19,9 +20,9 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    /// Behind a lock that nobody ever waits for: it makes the error `Sync`, as `Box<dyn Error + Send + Sync>`
-    /// and the libraries around it ask.
-    Panicked(Mutex<Box<dyn Any + Send>>),
+    /// What it said, and its payload behind a lock that is never taken: that makes the error `Sync`, as
+    /// `Box<dyn Error + Send + Sync>` and the libraries around it ask.
+    Panicked(Cow<'static, str>, Mutex<Box<dyn Any + Send>>),
     Refused(io::Error),
 }
 
@@ -31,7 +32,7 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { task, cause: Cause::Panicked(Mutex::new(payload)) }
+        JoinError { task, cause: Cause::Panicked(panic_text(&*payload), Mutex::new(payload)) }
     }
 
     /// The system gave no thread to run it on.
@@ -53,7 +54,7 @@ impl JoinError {
 
     /// Whether it panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panicked(_))
+        matches!(self.cause, Cause::Panicked(..))
     }
 
     /// What the panic carried, for [`std::panic::resume_unwind`]; the error itself if there was none.
@@ -63,16 +64,19 @@ impl JoinError {
     /// If it did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.cause {
-            Cause::Panicked(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Cause::Panicked(_, payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
             _ => Err(self),
         }
     }
 }
 
 /// What a panic said, as far as it said it in words.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("with a payload that is no text")
+fn panic_text(payload: &(dyn Any + Send)) -> Cow<'static, str> {
+    match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => Cow::Borrowed(text),
+        (_, Some(text)) => Cow::Owned(text.clone()),
+        _ => Cow::Borrowed("with a payload that is no text"),
+    }
 }
 
 impl fmt::Display for JoinError {
@@ -83,10 +87,7 @@ impl fmt::Display for JoinError {
         }
         match &self.cause {
             Cause::Cancelled => f.write_str(" was cancelled"),
-            Cause::Panicked(payload) => {
-                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, " panicked: {}", panic_text(&**payload))
-            }
+            Cause::Panicked(text, _) => write!(f, " panicked: {text}"),
             Cause::Refused(error) => write!(f, " could not start: {error}"),
         }
     }

@@ -1,13 +1,14 @@
-//! The locks: every lock, atomic and thread start of the library comes in by this door.
+//! The locks: what threads share, and how they start, comes in by this door.
 //!
 //! ```text
-//!   std::sync ----> locks ----> inbox, answer, pool, handle: all that crosses threads
-//!   loom::sync ---> tests/loom.rs builds the same three files with these in place of the door
+//!   std::sync ----> locks ----> inbox, answer, pool: all that crosses threads; and join_error
+//!   loom::sync ---> tests/loom.rs builds the same files with these in place of the door
 //! ```
 //!
 //! So a model checker can try every order in which two threads can meet, on the code as it is.
 //!
-//! Promises: nothing here but names. A floor test sees to it that no other file takes locks from elsewhere.
+//! Promises: nothing here but names. A floor test sees to it that no other file takes a lock, a condition
+//! variable or an atomic from elsewhere. (Values that are computed once are std's own affair.)
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

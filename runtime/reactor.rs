@@ -39,9 +39,9 @@ const EVENTS_AT_ONCE: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 /// Operations that one task may do in a row without a look at the OS; then it gives its turn away, for a
-/// socket that is always ready must not hold the loop. At 1 us each, 64 such turns between two looks are
-/// 4 milliseconds.
-const OPERATIONS_IN_A_ROW: u32 = 64;
+/// socket that is always ready must not hold the loop. 64 such turns, which come between two looks, are a
+/// thousand operations: one to ten milliseconds. A turn given away costs a hundredth of 16 operations.
+const OPERATIONS_IN_A_ROW: u32 = 16;
 
 /// Whether a short read or write means that there is no more just now. It does where the system itself
 /// tells of the next change (epoll, kqueue). Elsewhere mio puts edges together out of levels, and only

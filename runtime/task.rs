@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use crate::arena::{Arena, Key};
+use crate::arena::{Arena, Key, MAX_INDEX};
 use crate::join_error::JoinError;
 use crate::observer::{self, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
@@ -42,10 +42,10 @@ pub(crate) struct Tasks {
     doorway: OnceCell<Weak<dyn Doorway>>,
 }
 
-/// The way into the loop that the tasks belong to, for who cancels one from outside it.
+/// The way into the loop that the tasks belong to, for who ends one from outside it.
 pub(crate) trait Doorway {
-    /// Calls `inside` with the loop around it.
-    fn enter(self: Rc<Self>, inside: &mut dyn FnMut());
+    /// The loop is around the caller for as long as what this returns lives.
+    fn enter(self: Rc<Self>) -> Box<dyn Any>;
 }
 
 pub(crate) struct Task {
@@ -150,9 +150,11 @@ impl Tasks {
     pub(crate) fn admit_root(&self, site: &'static Location<'static>) -> Key {
         self.roots.set(self.roots.get() + 1);
         let serial = observer::root_serial(self.roots.get());
-        let (key, id) = self.admit(Task::new(Stage::Root, None, site), Some(serial));
-        announce(id, Some(ROOT_NAME), site);
-        key
+        self.admit(Task::new(Stage::Root, None, site), Some(serial)).0
+    }
+
+    pub(crate) fn announce_root(&self, site: &'static Location<'static>) {
+        announce(TaskId(0), Some(ROOT_NAME), site);
     }
 
     /// Takes the root's place away again.
@@ -276,21 +278,18 @@ impl Tasks {
         drop(arena);
         // First out of the line: a destructor that wakes its own task must not queue it again.
         self.queue.dismiss(key);
-        self.inside(|| self.finish_cancelled(key, body));
+        let _inside = self.enter();
+        self.finish_cancelled(key, body);
         true
     }
 
-    /// Calls `drop` with the loop around it, from wherever that is: destructors find their own loop, not
-    /// none or another, and whoever watches it hears of them.
-    fn inside(&self, drop: impl FnOnce()) {
-        let doorway = if task_queue::is_home(self.queue.address()) { None } else { self.doorway.get() };
-        let Some(doorway) = doorway.and_then(Weak::upgrade) else { return drop() };
-        let mut drop = Some(drop);
-        doorway.enter(&mut || {
-            if let Some(drop) = drop.take() {
-                drop();
-            }
-        });
+    /// Puts the loop around the caller, wherever that is, for as long as the guard lives: destructors find
+    /// their own loop, not none or another, and whoever watches it hears of them.
+    fn enter(&self) -> Option<Box<dyn Any>> {
+        if task_queue::is_home(self.queue.address()) {
+            return None;
+        }
+        Some(self.doorway.get()?.upgrade()?.enter())
     }
 
     /// Whether a task is over and its future dropped.
@@ -359,7 +358,11 @@ impl Tasks {
         let listener = mem::replace(&mut task.listener, Listener::Nobody);
         let over = matches!(task.stage, Stage::Finished(_)).then(|| arena.remove(key));
         drop(arena);
-        quietly(|| drop((listener, over)));
+        quietly(|| drop(listener));
+        if over.is_some() {
+            let _inside = self.enter();
+            quietly(|| drop(over));
+        }
     }
 
     /// Cancels the task only if it is the one with this serial number.
@@ -499,6 +502,13 @@ impl Arrivals {
         let before = self.waker.borrow_mut().replace(waker);
         drop(before);
         Poll::Pending
+    }
+}
+
+impl Tasks {
+    /// A waker that ends the loop's sleep, and no more: it names the last slot, before any life in it.
+    pub(crate) fn waker_of_nobody(&self) -> Waker {
+        waker_of(self, Key { index: MAX_INDEX, life: 0 })
     }
 }
 

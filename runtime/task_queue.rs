@@ -9,8 +9,8 @@
 //! Each slot has one word: the serial number of the task that lives there, and whether it is queued.
 //! A wake of a task that is queued already, or over, changes nothing.
 //!
-//! Promises: a task stands in line at most once; first in, first out; a round is who stood in line when
-//! it began, whoever leaves or comes meanwhile; a wake runs no user code and never blocks on any.
+//! Promises: a task stands in line at most once; first in, first out; `pop` gives who stood in line when
+//! the round began, whoever leaves or comes meanwhile; a wake runs no user code and never blocks on any.
 //! Does not know: tasks, futures, the operating system.
 
 use std::cell::RefCell;

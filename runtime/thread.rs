@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::answer::{Asker, answer};
+use crate::answer::{Asker, answer_watched_by};
 use crate::arena::Key;
 use crate::context;
 use crate::driver::Driver;
@@ -54,8 +54,11 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let driver = context::driver("to_thread()");
-    let (answer, asker) = answer();
+    let parts = context::current("to_thread()");
+    let driver = &parts.driver;
+    // In virtual time the loop itself looks out for the answer, whoever awaits it.
+    let looks_out = driver.clock().is_virtual();
+    let (answer, asker) = answer_watched_by(looks_out.then(|| parts.scheduler.tasks().waker_of_nobody()));
     let job = move || {
         if answer.begin() {
             let result = panic::catch_unwind(AssertUnwindSafe(closure));
@@ -63,8 +66,8 @@ where
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
-    let job = driver.look_out_for(asker.told());
-    ThreadHandle { asker, refused, expected: Some((driver, job)) }
+    let expected = looks_out.then(|| (driver.clone(), driver.look_out_for(asker.told())));
+    ThreadHandle { asker, refused, expected }
 }
 
 /// The result of a closure on the thread pool, to be awaited. Made by [`to_thread`].
@@ -78,7 +81,7 @@ where
 pub struct ThreadHandle<T> {
     asker: Asker<T>,
     refused: Option<io::Error>,
-    /// The loop that expects this result of the world, until it is here.
+    /// The loop in virtual time that looks out for this result, until it is here.
     expected: Option<(Rc<Driver>, Key)>,
 }
 

@@ -38,7 +38,7 @@ impl Instant {
 ///
 /// # Panics
 ///
-/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
+/// Outside a running loop; and when it has to wait inside another loop, or after its own is gone.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let mut sleep = Sleep::after(duration, "sleep()");
@@ -52,7 +52,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
+/// Outside a running loop; and when it has to wait inside another loop, or after its own is gone.
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
@@ -195,15 +195,12 @@ impl Future for Sleep {
             return Poll::Pending;
         }
         observer::waiting(Waits::Timer, &self.label, Some(self.site));
+        if context::is_in_another(&self.driver) && !self.driver.is_closed() {
+            panic!("the sleep made at {} belongs to another loop, which does not run: await it in its own", self.site);
+        }
         if !self.is_armed_for(cx.waker()) {
             if self.driver.is_closed() {
                 panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
-            }
-            if context::is_in_another(&self.driver) {
-                panic!(
-                    "the sleep made at {} belongs to another loop, which does not run: await it in its own",
-                    self.site
-                );
             }
             self.arm(cx.waker().clone());
         }
@@ -263,7 +260,7 @@ impl From<Elapsed> for std::io::Error {
 ///
 /// # Panics
 ///
-/// Outside a running loop; and when awaited inside another loop, or after its own is gone.
+/// Outside a running loop; and when it has to wait inside another loop, or after its own is gone.
 #[track_caller]
 #[doc(alias = "wait_for")]
 pub fn timeout<F: Future>(
@@ -354,7 +351,7 @@ impl Interval {
     ///
     /// # Panics
     ///
-    /// When awaited inside another loop than its own, or after its own is gone.
+    /// When it has to wait inside another loop than its own, or after its own is gone.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }

@@ -175,6 +175,18 @@ fn a_sleep_that_is_awaited_in_another_loop_names_both_lines() {
     });
     assert_at("far from home", "belongs to another loop, which does not run: await it in its own", &panics);
     assert!(panics[0].text.contains(&format!("{}:{line}", file!())), "{panics:?}");
+
+    let waiting = home.block_on(async {
+        let mut sleep = sleep(millis(1));
+        assert!(futures::poll!(&mut sleep).is_pending());
+        sleep
+    });
+    let (_, panics) = panics_during(|| {
+        virtual_loop().block_on(async {
+            waiting.await; // set at home
+        })
+    });
+    assert_at("set at home", "belongs to another loop, which does not run: await it in its own", &panics);
     let stray = home.block_on(async { sleep(millis(1)) });
     home.block_on(stray);
 }

@@ -9,6 +9,7 @@
 //! | ..._task_factory_exception | a_closure_that_panics_instead_of_making_a_future_is_reported |
 //! | a cancel between making and handle | a_task_cancelled_while_it_is_being_made_never_runs |
 //! | K11 a cancel whose answer was taken | a_task_called_off_before_the_loop_looked_never_runs_though_its_result_was_taken |
+//! | K11 a cancel and then a drop | a_cancel_is_not_lost_though_the_handle_is_dropped_right_after_it |
 //! | a result is given once | a_result_that_was_given_already_is_not_waited_for |
 //! | section 0, 10 | a_future_sent_to_a_sleeping_loop_wakes_it |
 #![allow(clippy::unwrap_used)]
@@ -289,5 +290,36 @@ fn a_task_called_off_before_the_loop_looked_never_runs_though_its_result_was_tak
     remote.cancel();
     assert!(remote.wait().unwrap_err().is_cancelled());
     event_loop.turn();
+    assert!(event_loop.all_tasks().is_empty());
+}
+
+#[test]
+fn a_cancel_is_not_lost_though_the_handle_is_dropped_right_after_it() {
+    // K11. The observer holds the loop between the making of the task and the note of how to cancel it.
+    struct Gate(mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Observer for Gate {
+        fn event(&self, event: &Event<'_>) {
+            if matches!(event, Event::Spawned { task, .. } if task.number() == 1) {
+                self.0.send(()).unwrap();
+                self.1.recv().unwrap();
+            }
+        }
+    }
+    let (made, is_made) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let event_loop = EventLoop::builder().observer(Rc::new(Gate(made, may_go_on))).build().unwrap();
+    let remote = event_loop.handle().spawn(async { panic!("it was cancelled before its first turn") });
+    let thread = thread::spawn(move || {
+        is_made.recv().unwrap();
+        remote.cancel();
+        drop::<RemoteHandle<()>>(remote);
+        go_on.send(()).unwrap();
+    });
+    let ((), panics) = {
+        let (result, panics) = panics_during(|| event_loop.block_on(yield_now()));
+        (result.unwrap(), panics)
+    };
+    thread.join().unwrap();
+    assert_eq!(panics, []);
     assert!(event_loop.all_tasks().is_empty());
 }

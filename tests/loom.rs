@@ -17,6 +17,7 @@
 //! | a number's next loop, and an old waker | a_late_wake_meets_the_next_loop_of_that_number | K47 |
 //! | a remote cancel, and the task's end | a_cancel_meets_the_end_of_the_task | K9, K11, K57 |
 //! | a remote cancel, and the task's making | a_cancel_meets_the_beginning_of_the_task | K10, K11 |
+//! | a remote cancel and the handle's drop, and the task's making | a_cancel_whose_asker_goes_meets_the_beginning_of_the_task | K11 |
 //! | the answer, and whoever awaits it | an_answer_meets_the_one_who_awaits_it | K19, B8 |
 //! | the answer, and whoever goes away | an_answer_meets_an_asker_who_goes | K19 |
 //! | a job, and a thread that goes idle | a_job_meets_a_thread_that_goes_idle | B1 |
@@ -50,6 +51,8 @@ mod join_error;
 mod observer;
 #[path = "../runtime/pool.rs"]
 mod pool;
+#[path = "../runtime/quietly.rs"]
+mod quietly;
 
 /// What stands in for `runtime/locks.rs`.
 mod locks {
@@ -254,8 +257,8 @@ fn begin(answer: Answer<u32>, address: Address) -> Option<Answer<u32>> {
         return None;
     }
     let stop = move || drop(address.send(Errand::Cancel(key(0), 1)));
-    let unwanted = !answer.work().unwrap().stop_by(Box::new(stop));
-    (!unwanted).then_some(answer)
+    let wanted = answer.work().unwrap().stop_by(Box::new(stop));
+    wanted.then_some(answer)
 }
 
 #[test]
@@ -298,6 +301,26 @@ fn a_cancel_meets_the_beginning_of_the_task() {
         }
         let Poll::Ready(Some(result)) = other.join().unwrap() else { panic!("there is always an answer") };
         assert!(result.unwrap_err().is_cancelled());
+        address.close();
+    });
+}
+
+#[test]
+fn a_cancel_whose_asker_goes_meets_the_beginning_of_the_task() {
+    model("a cancel whose asker goes, and the beginning of the task", || {
+        let bed = Bed::new();
+        let address = open(&bed);
+        let (answer, asker) = answer();
+        let other = thread::spawn(move || {
+            asker.stop();
+            drop(asker);
+        });
+        if let Some(answer) = begin(answer, address) {
+            let (mail, _) = next_mail(address, &bed);
+            assert_eq!(mail.errands.len(), 1);
+            drop(answer);
+        }
+        other.join().unwrap();
         address.close();
     });
 }

@@ -69,6 +69,22 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Answers every connection with what it says, until it says no more.
+/// Writes until there is no room, and still none when the loop has looked at the system. Gives how much.
+async fn fill(stream: &TcpStream) -> usize {
+    let flood = vec![1; 100_000];
+    let (mut sent, mut waits) = (0, 0);
+    while waits < 200 {
+        match futures::poll!(pin!(stream.write(&flood))) {
+            Poll::Ready(written) => (sent, waits) = (sent + written.unwrap(), 0),
+            Poll::Pending => {
+                waits += 1;
+                yield_now().await;
+            }
+        }
+    }
+    sent
+}
+
 async fn echo(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         drop(spawn(async move {
@@ -301,11 +317,7 @@ fn a_writer_to_a_half_closed_stream_rests_until_there_is_room() {
         let (near, far) = pair().await;
         far.shutdown(Shutdown::Write).unwrap();
         assert_eq!(near.read(&mut [0]).await.unwrap(), 0);
-        let flood = vec![1; 100_000];
-        let mut sent = 0;
-        while let Poll::Ready(written) = futures::poll!(pin!(near.write(&flood))) {
-            sent += written.unwrap();
-        }
+        let mut sent = fill(&near).await;
         let polls = Rc::new(Cell::new(0));
         let counter = polls.clone();
         let writer = spawn(async move {
@@ -601,8 +613,7 @@ fn a_reset_wakes_both_directions() {
     story(async {
         let (near, far) = pair().await;
         near.write_all(b"unread").await.unwrap();
-        let flood = vec![0; 100_000];
-        while futures::poll!(pin!(near.write(&flood))).is_ready() {}
+        fill(&near).await;
         let near = Rc::new(near);
         let (reading, writing) = (near.clone(), near.clone());
         let reader = spawn(async move { reading.read(&mut [0; 8]).await });
@@ -798,10 +809,7 @@ fn every_writer_that_waits_for_room_is_woken() {
         let near = Rc::new(near);
         let flood = vec![1; 100_000];
         // Full to the brim: the next write would have to wait.
-        let mut sent = 0;
-        while let Poll::Ready(written) = futures::poll!(pin!(near.write(&flood))) {
-            sent += written.unwrap();
-        }
+        let sent = fill(&near).await;
         let finished = Rc::new(Cell::new(0));
         let writers: Vec<_> = (0..3)
             .map(|_| {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | every event, in order | a_small_program_is_told_event_by_event |
 //! | the root's end too | a_root_is_over_when_its_future_has_been_dropped |
+//! | an observer that panics | an_observer_that_panics_leaves_no_root_behind_and_ends_no_process |
 //! | ends, and who woke | every_end_and_every_waker_has_its_name |
 //! | parked, unparked, fired | a_loop_on_the_real_clock_tells_of_its_sleep |
 //! | primitives tell too | a_lock_tells_who_waits_takes_and_gives_back |
@@ -122,28 +123,47 @@ fn a_small_program_is_told_event_by_event() {
 #[test]
 fn a_root_is_over_when_its_future_has_been_dropped() {
     let (notes, event_loop) = watched(Clock::virtual_time());
-    let dropped = Rc::new(Cell::new(false));
-    let root = {
-        let (notes, dropped) = (notes.clone(), dropped.clone());
-        let at_drop = OnDrop(move || {
-            dropped.set(true);
-            assert!(!notes.0.borrow().iter().any(|line| line == "task 0 Panicked"), "not over before that");
-        });
-        async move {
-            let _at_drop = at_drop;
-            pending::<()>().await;
-        }
-    };
-    let (result, _) = panics_during(|| {
-        event_loop.block_on(async {
-            spawn(async {}).await.unwrap();
-            let mut root = Box::pin(root);
-            let _ = futures::poll!(&mut root);
-            panic!("on purpose");
+    let ending = || {
+        let notes = notes.clone();
+        OnDrop(move || {
+            notes.0.borrow_mut().push("dropped".to_owned());
+            panic!("in a destructor");
         })
+    };
+    let at_drop = ending();
+    let (result, _) = panics_during(|| event_loop.block_on(async move { drop(at_drop) }));
+    assert!(result.is_err());
+    assert_eq!(notes.take()[3..], ["dropped", "task 0 Panicked"]);
+
+    // Also when it is the destructor of the future that panics, after its last poll.
+    let at_drop = ending();
+    let (result, _) = panics_during(|| {
+        event_loop.block_on(poll_fn(move |_| {
+            let _ = &at_drop;
+            Poll::Ready(())
+        }))
     });
-    assert!(result.is_err() && dropped.get());
-    assert_eq!(notes.take().last().unwrap(), "task 0 Panicked");
+    assert!(result.is_err());
+    assert_eq!(notes.take()[3..], ["} task 0 ready", "dropped", "task 0 Panicked"]);
+}
+
+#[test]
+fn an_observer_that_panics_leaves_no_root_behind_and_ends_no_process() {
+    struct Panics(Cell<bool>);
+    impl Observer for Panics {
+        fn event(&self, event: &Event<'_>) {
+            let at_last = matches!(event, Event::PollStarted { .. } | Event::Finished { .. });
+            if at_last || matches!(event, Event::Spawned { .. }) && self.0.take() {
+                panic!("an observer's own");
+            }
+        }
+    }
+    let event_loop = EventLoop::builder().observer(Rc::new(Panics(Cell::new(true)))).build().unwrap();
+    for _ in ["at the root's making", "at its first turn"] {
+        let (result, _) = panics_during(|| event_loop.block_on(async {}));
+        assert!(result.is_err());
+        assert_eq!(event_loop.all_tasks().len(), 0);
+    }
 }
 
 #[test]

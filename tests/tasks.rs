@@ -639,6 +639,19 @@ fn a_cancel_from_outside_the_loop_has_the_loop_around_it() {
 }
 
 #[test]
+fn an_output_that_nobody_took_is_dropped_with_the_loop_around_it() {
+    let event_loop = virtual_loop();
+    let home = event_loop.handle();
+    let found = Rc::new(Cell::new(false));
+    let seen = found.clone();
+    let task = event_loop.spawn(async move { OnDrop(move || seen.set(Handle::current() == home)) });
+    event_loop.turn();
+    assert!(task.is_finished());
+    drop(task);
+    assert!(found.get());
+}
+
+#[test]
 fn a_destructor_may_wake_and_cancel_its_own_task() {
     // K52
     let polls = Rc::new(Cell::new(0));

@@ -14,12 +14,15 @@
 mod support;
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use roundel::{Clock, Event, EventLoop, Instant, Observer, block_on, sleep, spawn, timeout, to_thread, yield_now};
+use support::soon;
 
 #[test]
 fn the_value_comes_back() {
@@ -191,16 +194,56 @@ fn virtual_time_waits_for_a_thread_before_it_jumps() {
 }
 
 #[test]
-fn a_closure_that_ends_while_the_loop_sleeps_wakes_it() {
-    // B8: it begins to end when the loop has announced its sleep, and nothing else ends that.
-    struct Bedtime(mpsc::Sender<()>);
-    impl Observer for Bedtime {
-        fn event(&self, event: &Event<'_>) {
-            if matches!(event, Event::Parked { .. }) {
-                let _ = self.0.send(());
-            }
+fn virtual_time_goes_on_when_a_closure_has_answered_though_nobody_awaits_it() {
+    // The loop is asleep by then, for an hour of real time at most.
+    soon(|| {
+        let (sleeps, bedtime) = mpsc::channel();
+        let event_loop =
+            EventLoop::builder().clock(Clock::virtual_time()).observer(Rc::new(Bedtime(sleeps))).build().unwrap();
+        event_loop.block_on(async {
+            let answered = to_thread(move || bedtime.recv());
+            sleep(Duration::from_secs(3600)).await;
+            answered.await.unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn virtual_time_goes_on_though_the_waker_of_an_answer_panics() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a foreign waker");
         }
     }
+    soon(|| {
+        let (sleeps, bedtime) = mpsc::channel();
+        let event_loop =
+            EventLoop::builder().clock(Clock::virtual_time()).observer(Rc::new(Bedtime(sleeps))).build().unwrap();
+        event_loop.block_on(async {
+            let mut answered = pin!(to_thread(move || bedtime.recv()));
+            let waker = Waker::from(Arc::new(Panics));
+            assert!(answered.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            sleep(Duration::from_secs(3600)).await;
+            answered.await.unwrap().unwrap();
+        });
+    });
+}
+
+/// Sends word whenever the loop goes to sleep.
+struct Bedtime(mpsc::Sender<()>);
+
+impl Observer for Bedtime {
+    fn event(&self, event: &Event<'_>) {
+        if matches!(event, Event::Parked { .. }) {
+            let _ = self.0.send(());
+        }
+    }
+}
+
+#[test]
+fn a_closure_that_ends_while_the_loop_sleeps_wakes_it() {
+    // B8: it begins to end when the loop has announced its sleep, and nothing else ends that.
     let (sleeps, bedtime) = mpsc::channel();
     let event_loop = EventLoop::builder().observer(Rc::new(Bedtime(sleeps))).build().unwrap();
     let woken = event_loop.block_on(async {

@@ -9,8 +9,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, mpsc};
 use std::task::{Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use roundel::{Clock, EventLoop};
@@ -177,6 +178,18 @@ macro_rules! implements {
 }
 #[allow(unused_imports, reason = "each test file uses some of it")]
 pub(crate) use implements;
+
+/// Tells a story that would go on for an hour if it went wrong: it is given twenty seconds.
+pub(crate) fn soon(story: impl FnOnce() + Send + 'static) {
+    let (over, ended) = mpsc::channel::<()>();
+    let teller = thread::spawn(move || {
+        story();
+        drop(over);
+    });
+    let ended = ended.recv_timeout(Duration::from_secs(20));
+    assert_ne!(ended, Err(mpsc::RecvTimeoutError::Timeout), "the story hangs");
+    teller.join().unwrap();
+}
 
 /// Whether a type may cross, or be shared between, threads: `crosses_threads!(Rc<u8>)` is false.
 #[allow(unused_macros, reason = "each test file uses some of it")]

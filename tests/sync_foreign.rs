@@ -200,6 +200,11 @@ mod nosy {
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::without_provenance(number), &TABLE)) }
     }
 
+    /// How often they were cloned since the story began.
+    pub(super) fn clones() -> u32 {
+        CALLS.get()[0]
+    }
+
     /// Runs `story` with `callback` in place; it must have been called by clone, wake and drop.
     pub(super) fn with(callback: impl Fn() + 'static, story: impl FnOnce()) {
         CALLS.set([0; 3]);
@@ -448,6 +453,26 @@ fn a_wait_that_ends_while_its_waker_is_replaced_is_ready_at_once() {
         assert!(poll_twice(wait.as_mut()).is_ready());
     });
     assert_eq!(semaphore.available_permits(), 1);
+}
+
+#[test]
+fn a_wait_that_is_polled_again_by_the_same_waker_clones_nothing() {
+    let semaphore = Semaphore::new(0);
+    let mut wait = Box::pin(semaphore.acquire());
+    nosy::with(
+        || {},
+        || {
+            let waker = nosy::waker(1);
+            let mut cx = Context::from_waker(&waker);
+            assert!(wait.as_mut().poll(&mut cx).is_pending());
+            for _ in 0..3 {
+                assert!(wait.as_mut().poll(&mut cx).is_pending());
+                assert_eq!(nosy::clones(), 1);
+            }
+            semaphore.add_permits(1);
+            assert!(wait.as_mut().poll(&mut cx).is_ready());
+        },
+    );
 }
 
 /// Counts its wakes, or panics.

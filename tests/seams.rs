@@ -4,6 +4,7 @@
 //! |---|---|
 //! | every event, in order | a_small_program_is_told_event_by_event |
 //! | the root's end too | a_root_is_over_when_its_future_has_been_dropped |
+//! | between two turns | between_two_turns_nobody_acts |
 //! | an observer that panics | an_observer_that_panics_leaves_no_root_behind_and_ends_no_process |
 //! | ends, and who woke | every_end_and_every_waker_has_its_name |
 //! | parked, unparked, fired | a_loop_on_the_real_clock_tells_of_its_sleep |
@@ -145,6 +146,18 @@ fn a_root_is_over_when_its_future_has_been_dropped() {
     });
     assert!(result.is_err());
     assert_eq!(notes.take()[3..], ["} task 0 ready", "dropped", "task 0 Panicked"]);
+}
+
+#[test]
+fn between_two_turns_nobody_acts() {
+    let (notes, event_loop) = watched(Clock::manual());
+    let task = event_loop.spawn(pending::<()>());
+    event_loop.turn();
+    // A task that were still on stage would be running, and the one who spawns.
+    assert!(event_loop.all_tasks()[0].waits_for.is_some());
+    drop(event_loop.spawn(async {}));
+    assert!(notes.take().contains(&"task 2 spawned as - by Outside".to_owned()));
+    drop(task);
 }
 
 #[test]

@@ -294,9 +294,7 @@ impl<T> Queue<T> {
         if let Some(room) = &self.room {
             room.free.grant(discarded.len());
         }
-        if discarded.len() > 0 {
-            self.finish(discarded.len());
-        }
+        self.finish(discarded.len());
         // Last of all, for the items' destructors may look at the queue.
         drop(discarded);
     }

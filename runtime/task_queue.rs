@@ -337,6 +337,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_is_cleared_when_half_of_it_is_over() {
+        let (queue, _unparks) = queue();
+        let keys: Vec<Key> = (0..1000).map(|index| Key::new(index, 1)).collect();
+        keys.iter().for_each(|&key| queue.admit(key, 1));
+        keys[..900].iter().for_each(|&key| queue.dismiss(key));
+        assert_eq!(queue.len(), 100);
+        assert!(queue.ready.borrow().line.len() <= 2 * 100 + FEW);
+    }
+
+    #[test]
     fn a_life_that_comes_again_wakes_its_later_tenant_once_for_nothing() {
         // K47: 2^26 tenants later, the one collision that every future must allow.
         let (queue, _unparks) = queue();

@@ -192,12 +192,6 @@ impl TaskQueue {
     }
 }
 
-impl Drop for TaskQueue {
-    fn drop(&mut self) {
-        drop(self.close());
-    }
-}
-
 impl Ready {
     /// Clears the mark of a task taken out of the line; false if that task is over.
     fn leave(&mut self, key: Key) -> bool {

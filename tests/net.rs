@@ -331,7 +331,8 @@ fn a_writer_to_a_half_closed_stream_rests_until_there_is_room() {
         for _ in 0..1000 {
             yield_now().await;
         }
-        assert_eq!(polls.get(), 1);
+        // The system may still move some bytes on; a writer that spins would have been polled every time.
+        assert!(polls.get() < 10, "polled {} times", polls.get());
         let mut buf = vec![0; 65_536];
         while sent > 0 {
             sent -= far.read(&mut buf).await.unwrap();
@@ -617,7 +618,8 @@ fn a_reset_wakes_both_directions() {
         let near = Rc::new(near);
         let (reading, writing) = (near.clone(), near.clone());
         let reader = spawn(async move { reading.read(&mut [0; 8]).await });
-        let writer = spawn(async move { writing.write(b"no room").await });
+        // More than the system will ever take.
+        let writer = spawn(async move { writing.write_all(&vec![0; 64 << 20]).await });
         for _ in 0..200 {
             yield_now().await;
         }

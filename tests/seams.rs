@@ -4,6 +4,7 @@
 //! |---|---|
 //! | every event, in order | a_small_program_is_told_event_by_event |
 //! | the root's end too | a_root_is_over_when_its_future_has_been_dropped |
+//! | a turn, in any order | one_turn_gives_each_ready_task_one_poll_in_any_order |
 //! | between two turns | between_two_turns_nobody_acts |
 //! | an observer that panics | an_observer_that_panics_leaves_no_root_behind_and_ends_no_process |
 //! | ends, and who woke | every_end_and_every_waker_has_its_name |
@@ -146,6 +147,24 @@ fn a_root_is_over_when_its_future_has_been_dropped() {
     });
     assert!(result.is_err());
     assert_eq!(notes.take()[3..], ["} task 0 ready", "dropped", "task 0 Panicked"]);
+}
+
+#[test]
+fn one_turn_gives_each_ready_task_one_poll_in_any_order() {
+    // One who is over but not yet out of the line counts for nobody.
+    for order in [Order::fifo(), Order::shuffled(1), Order::schedule([])] {
+        let event_loop = EventLoop::builder().clock(Clock::manual()).order(order).build().unwrap();
+        let polls = Rc::new(Cell::new(0));
+        let counter = polls.clone();
+        let _busy = event_loop.spawn(poll_fn(move |cx| {
+            counter.set(counter.get() + 1);
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        event_loop.spawn(pending::<()>()).cancel();
+        event_loop.turn();
+        assert_eq!(polls.get(), 1);
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl TaskQueue {
         *mark = NOBODY;
         if was_queued {
             ready.gone += 1;
-            if ready.gone > FEW && ready.gone > ready.line.len() / 2 {
+            if ready.gone > FEW.max(ready.line.len() / 2) {
                 ready.compact();
             }
         }
@@ -331,13 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cleared_when_half_of_it_is_over() {
+    fn a_long_line_is_cleared_when_more_than_half_of_it_is_over() {
         let (queue, _unparks) = queue();
         let keys: Vec<Key> = (0..1000).map(|index| Key::new(index, 1)).collect();
         keys.iter().for_each(|&key| queue.admit(key, 1));
-        keys[..900].iter().for_each(|&key| queue.dismiss(key));
-        assert_eq!(queue.len(), 100);
-        assert!(queue.ready.borrow().line.len() <= 2 * 100 + FEW);
+        keys[..500].iter().for_each(|&key| queue.dismiss(key));
+        assert_eq!((queue.len(), queue.ready.borrow().line.len()), (500, 1000));
+        queue.dismiss(keys[500]);
+        assert_eq!((queue.len(), queue.ready.borrow().line.len()), (499, 499));
     }
 
     #[test]

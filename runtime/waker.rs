@@ -54,7 +54,7 @@ fn wake(data: *const ()) {
 fn drop(_: *const ()) {}
 
 fn pack(number: u32, key: Key) -> u64 {
-    u64::from(number) << (LIFE_BITS + INDEX_BITS) | u64::from(key.life) << INDEX_BITS | u64::from(key.index)
+    (u64::from(number) << (LIFE_BITS + INDEX_BITS)) + (u64::from(key.life) << INDEX_BITS) + u64::from(key.index)
 }
 
 fn unpack(word: u64) -> (u32, Key) {

@@ -97,3 +97,16 @@ impl<T> PartialEq for Ranked<T> {
 }
 
 impl<T> Eq for Ranked<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_equal_where_neither_comes_first() {
+        let ranked = |item: u8| Ranked { item, compare: u8::cmp };
+        assert!(ranked(1) == ranked(1));
+        assert!(ranked(1) != ranked(2));
+        assert!(ranked(1) > ranked(2), "the smallest comes first, from a heap that gives the greatest");
+    }
+}

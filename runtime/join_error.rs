@@ -20,10 +20,16 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    /// What it said, and its payload behind a lock that is never taken: that makes the error `Sync`, as
-    /// `Box<dyn Error + Send + Sync>` and the libraries around it ask.
-    Panicked(Cow<'static, str>, Mutex<Box<dyn Any + Send>>),
+    /// In a box of its own: every task has room for its error, and few panic.
+    Panicked(Box<Panic>),
     Refused(io::Error),
+}
+
+struct Panic {
+    text: Cow<'static, str>,
+    /// Behind a lock that is never taken: that makes the error `Sync`, as `Box<dyn Error + Send + Sync>` and
+    /// the libraries around it ask.
+    payload: Mutex<Box<dyn Any + Send>>,
 }
 
 impl JoinError {
@@ -32,7 +38,8 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(task: Option<TaskId>, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { task, cause: Cause::Panicked(panic_text(&*payload), Mutex::new(payload)) }
+        let panic = Panic { text: panic_text(&*payload), payload: Mutex::new(payload) };
+        JoinError { task, cause: Cause::Panicked(Box::new(panic)) }
     }
 
     /// The system gave no thread to run it on.
@@ -64,7 +71,7 @@ impl JoinError {
     /// If it did not panic.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         match self.cause {
-            Cause::Panicked(_, payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Cause::Panicked(panic) => Ok(panic.payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
             _ => Err(self),
         }
     }
@@ -87,7 +94,7 @@ impl fmt::Display for JoinError {
         }
         match &self.cause {
             Cause::Cancelled => f.write_str(" was cancelled"),
-            Cause::Panicked(text, _) => write!(f, " panicked: {text}"),
+            Cause::Panicked(panic) => write!(f, " panicked: {}", panic.text),
             Cause::Refused(error) => write!(f, " could not start: {error}"),
         }
     }

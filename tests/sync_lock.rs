@@ -306,6 +306,7 @@ fn a_task_that_takes_the_lock_twice_waits_for_itself_and_can_see_so() {
         assert_eq!(lock.owner(), Some(id));
         task.await.unwrap();
         assert_eq!(lock.owner(), None);
+        assert!(lock.try_acquire().is_some(), "the given-up wait left nothing behind");
     });
 }
 

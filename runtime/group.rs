@@ -168,7 +168,8 @@ impl<T, E> TaskGroup<T, E> {
     ///
     /// # Errors
     ///
-    /// All errors of the children, once every child is over.
+    /// All errors of the children, once every child is over. Where one is enough, as for `?` with an error
+    /// type that is boxed or text: `.map_err(GroupError::into_first)`.
     ///
     /// # Panics
     ///

@@ -442,7 +442,7 @@ mod tests {
         let (tenant, _far) = pair(&reactor);
         assert_eq!(tenant.key.index, stale.index);
         // By way of the token, as an event comes in.
-        let mut tell = |key| reactor.sources.borrow_mut().set_ready(key, Side::Read, true, &mut Wakers::new());
+        let tell = |key| reactor.sources.borrow_mut().set_ready(key, Side::Read, true, &mut Wakers::new());
         tell(key_of(token_of(stale)));
         assert!(!tenant.is_ready(Side::Read));
         tell(key_of(token_of(tenant.key)));

@@ -1,4 +1,5 @@
-//! Stories of memory: what was made and is gone left nothing on the heap, and a spawn costs one block.
+//! Stories of memory: what was made and is gone left nothing on the heap, a spawn costs one block and
+//! nothing else does, and a task that waits takes so many bytes and no more.
 //!
 //! | row of the bug catalogue | test |
 //! |---|---|
@@ -13,10 +14,11 @@ use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::hint::black_box;
 use std::pin::pin;
-use std::task::Poll;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use roundel::{Clock, EventLoop, sleep, spawn, timeout, yield_now};
+use roundel::{Clock, EventLoop, JoinHandle, sleep, spawn, timeout, yield_now};
 
 /// The system's allocator, counting what this thread asks of it. (Tests run in threads of their own.)
 struct Counting;
@@ -166,3 +168,122 @@ fn a_spawn_costs_one_block_and_a_second_one_for_an_output_that_has_a_size() {
         assert_eq!(sized.await, 2);
     });
 }
+
+const ROUNDS: usize = 10_000;
+/// By then every list has the places it needs.
+const WARM: usize = 100;
+
+/// Does `round` again and again; once all is warm, it may ask for no block.
+async fn allocates_nothing(what: &str, mut round: impl AsyncFnMut()) {
+    for _ in 0..WARM {
+        round().await;
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..ROUNDS {
+        round().await;
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0, "{what}: {ROUNDS} rounds");
+}
+
+#[test]
+fn a_turn_given_away_allocates_nothing() {
+    event_loop().block_on(async {
+        allocates_nothing("alone", yield_now).await;
+        let others = [(); 100].map(|()| {
+            spawn(async {
+                while black_box(true) {
+                    yield_now().await
+                }
+            })
+        });
+        allocates_nothing("among a hundred", yield_now).await;
+        assert!(others.iter().all(JoinHandle::cancel));
+    });
+}
+
+#[test]
+fn a_wake_allocates_nothing() {
+    event_loop().block_on(async {
+        let wakers: Rc<[Cell<Option<Waker>>; 100]> = Rc::new([const { Cell::new(None) }; 100]);
+        let polls = Rc::new(Cell::new(0));
+        let waiters: Vec<_> = (0..wakers.len())
+            .map(|own| {
+                let (wakers, polls) = (wakers.clone(), polls.clone());
+                spawn(poll_fn(move |cx| {
+                    polls.set(polls.get() + 1);
+                    wakers[own].set(Some(cx.waker().clone()));
+                    Poll::<()>::Pending
+                }))
+            })
+            .collect();
+        yield_now().await;
+        allocates_nothing("a hundred wakes", async || {
+            for waker in wakers.iter() {
+                // The second finds it queued already.
+                let waker = waker.take().expect("it waits");
+                waker.wake_by_ref();
+                waker.wake();
+            }
+            yield_now().await;
+        })
+        .await;
+        assert_eq!(polls.get(), wakers.len() * (1 + WARM + ROUNDS));
+        drop(waiters);
+    });
+}
+
+#[test]
+fn a_sleep_allocates_nothing() {
+    event_loop().block_on(async {
+        let others = [(); 100].map(|()| {
+            spawn(async {
+                while black_box(true) {
+                    sleep(Duration::from_millis(7)).await
+                }
+            })
+        });
+        allocates_nothing("a sleep that ends", async || sleep(Duration::from_millis(3)).await).await;
+        let hour = Duration::from_secs(3600);
+        allocates_nothing("a sleep that is dropped", async || begin_and_drop(sleep(hour)).await).await;
+        allocates_nothing("a timeout that is not reached", async || timeout(hour, yield_now()).await.unwrap()).await;
+        assert!(others.iter().all(JoinHandle::cancel));
+    });
+}
+
+/// With the root it makes 2^17 tasks: the tables, which double when they are full, have just the room for
+/// them. Right after they have doubled, a task takes up to twice as much of what the tables take of it.
+const MANY: usize = (1 << 17) - 1;
+
+/// The bytes that a task takes which waits for what `waiting` gives, with its handle, when all have had
+/// their first turn.
+fn bytes_a_task<F: Future<Output = ()> + 'static>(waiting: impl Fn() -> F) -> f64 {
+    event_loop().block_on(async {
+        // What a loop has once, it has by now.
+        begin_and_drop(sleep(Duration::from_secs(3600))).await;
+        spawn(yield_now()).await.unwrap();
+        let before = LIVE_BYTES.get();
+        let mut handles = Vec::with_capacity(MANY);
+        handles.extend((0..MANY).map(|_| spawn(waiting())));
+        yield_now().await;
+        let bytes = LIVE_BYTES.get() - before;
+        assert!(handles.iter().all(|task| !task.is_finished()));
+        bytes as f64 / MANY as f64
+    })
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_task_that_waits_takes_no_more_than_its_room() {
+    let idle = bytes_a_task(|| async { pending().await });
+    println!("idle: {idle:.2} bytes");
+    assert!(idle <= IDLE, "an idle task takes {idle:.2} bytes");
+    let asleep = bytes_a_task(|| async { sleep(Duration::from_secs(3600)).await });
+    println!("asleep: {asleep:.2} bytes");
+    assert!(asleep <= ASLEEP, "a sleeping task takes {asleep:.2} bytes");
+}
+
+/// Of a task with an empty future: its future (1 byte), its place in the table of tasks (104) and in the
+/// line (8), its handle (24).
+const IDLE: f64 = 138.0;
+/// The same with a timer of the wheel (40), and the future that holds it (64 instead of 1).
+const ASLEEP: f64 = 241.0;

@@ -3,9 +3,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 
-use roundel::sync::{Lock, Queue, Semaphore};
+use futures::poll;
+use roundel::sync::{Event, Lock, Queue, Semaphore, oneshot};
 use roundel::{EventLoop, spawn, yield_now};
 
 /// The system's allocator, counting what this thread asks of it.
@@ -84,5 +86,95 @@ fn hand_overs_between_two_tasks_allocate_nothing() {
         queue.shutdown();
         other.await.unwrap();
         assert_eq!(*lock.acquire().await, 10_000);
+    });
+}
+
+const TASKS: usize = 100;
+const ROUNDS: usize = 1_000;
+/// By then every list has the places it needs.
+const WARM: usize = 10;
+
+/// A hundred tasks do `round` again and again, each at a place of its own in the line of the others. Once
+/// all is warm, they may ask for no block.
+fn a_hundred_allocate_nothing<P: 'static>(what: &str, primitive: P, round: impl AsyncFn(&P) + Copy + 'static) {
+    EventLoop::new().unwrap().block_on(async {
+        let (primitive, done) = (Rc::new(primitive), Rc::new(Cell::new(0)));
+        let tasks = [(); TASKS].map(|()| {
+            let (primitive, done) = (primitive.clone(), done.clone());
+            spawn(async move {
+                for _ in 0..ROUNDS {
+                    round(&primitive).await;
+                    done.set(done.get() + 1);
+                }
+            })
+        });
+        while done.get() < TASKS * WARM {
+            yield_now().await;
+        }
+        let before = ALLOCATIONS.get();
+        // The tasks' ends are not looked at: outputs without size, they need no block either.
+        while done.get() < TASKS * ROUNDS {
+            yield_now().await;
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{what}");
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+// Not here: a crowd that one call wakes, for its wakers are taken out into a list before the first is woken.
+#[test]
+fn whoever_stands_in_line_allocates_nothing() {
+    a_hundred_allocate_nothing("a lock", Lock::new(0), async |lock| {
+        let mut count = lock.acquire().await;
+        yield_now().await;
+        *count += 1;
+    });
+    a_hundred_allocate_nothing("a semaphore", Semaphore::new(10), async |semaphore| {
+        let permit = semaphore.acquire().await.unwrap();
+        yield_now().await;
+        drop(permit);
+    });
+    a_hundred_allocate_nothing("permits by the handful", Semaphore::new(10), async |semaphore| {
+        let permits = semaphore.acquire_many(3).await.unwrap();
+        yield_now().await;
+        drop(permits);
+    });
+    // What is put is what is got, so there is always somebody to wait for, and to wait.
+    a_hundred_allocate_nothing("a queue", Queue::bounded(2), async |queue| {
+        queue.put(1).await.unwrap();
+        yield_now().await;
+        assert_eq!(queue.get().await, Ok(1));
+    });
+    a_hundred_allocate_nothing("a queue by rank", Queue::priority(2), async |queue| {
+        queue.put(1).await.unwrap();
+        yield_now().await;
+        assert_eq!(queue.get().await, Ok(1));
+    });
+    a_hundred_allocate_nothing("an event", Event::new(), async |event| {
+        yield_now().await;
+        event.set();
+        event.clear();
+        let mut wait = pin!(event.wait());
+        let _waits = poll!(wait.as_mut());
+        event.set();
+        wait.await;
+    });
+}
+
+#[test]
+fn a_channel_for_one_value_is_one_block() {
+    EventLoop::new().unwrap().block_on(async {
+        let before = ALLOCATIONS.get();
+        for _ in 0..ROUNDS {
+            let (sender, receiver) = oneshot::channel();
+            // It is waited for before it is sent.
+            let mut receiver = pin!(receiver);
+            assert!(poll!(receiver.as_mut()).is_pending());
+            sender.send(1).unwrap();
+            assert_eq!(receiver.await, Ok(1));
+        }
+        assert_eq!(ALLOCATIONS.get() - before, ROUNDS as u64);
     });
 }

@@ -671,13 +671,13 @@ enum Turn {
 
 thread_local! {
     // Never dropped, for looking whether it was already would cost at each use.
-    static READY: ManuallyDrop<RefCell<Vec<Turn>>> = const { ManuallyDrop::new(RefCell::new(Vec::new())) };
+    static READY: ManuallyDrop<RefCell<VecDeque<Turn>>> = const { ManuallyDrop::new(RefCell::new(VecDeque::new())) };
     static SLEEPS: ManuallyDrop<RefCell<Places<(Instant, Waker)>>> =
         const { ManuallyDrop::new(RefCell::new(Places::new())) };
 }
 
 fn make_ready(turn: Turn) {
-    READY.with(|ready| ready.borrow_mut().push(turn));
+    READY.with(|ready| ready.borrow_mut().push_back(turn));
 }
 
 /// An array with gaps, which are filled first.
@@ -738,6 +738,22 @@ impl<T> Future for FloorHandle<T> {
             return Poll::Ready(Ok(output));
         }
         self.0.waiting.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+struct FloorYield {
+    has_yielded: bool,
+}
+
+impl Future for FloorYield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if mem::replace(&mut self.has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -818,31 +834,24 @@ impl Peer for Floor {
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         let mut root = pin!(future);
         let mut tasks: Places<BoxedTask> = Places::new();
-        let mut round = Vec::new();
-        let waker = floor_waker(ROOT);
-        if let Poll::Ready(output) = root.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
+        let mut turn = Turn::Of(ROOT);
         loop {
-            READY.with(|ready| mem::swap(&mut *ready.borrow_mut(), &mut round));
-            assert!(!round.is_empty(), "somebody is always ready");
-            for turn in round.drain(..) {
-                let number = match turn {
-                    Turn::New(task) => tasks.insert(task),
-                    Turn::Of(number) => number,
-                };
-                let waker = floor_waker(number);
-                let mut cx = Context::from_waker(&waker);
-                if number == ROOT {
-                    if let Poll::Ready(output) = root.as_mut().poll(&mut cx) {
-                        return output;
-                    }
-                } else if let Some(task) = &mut tasks.places[number]
-                    && task.as_mut().poll(&mut cx).is_ready()
-                {
-                    tasks.remove(number);
+            let number = match turn {
+                Turn::New(task) => tasks.insert(task),
+                Turn::Of(number) => number,
+            };
+            let waker = floor_waker(number);
+            let mut cx = Context::from_waker(&waker);
+            if number == ROOT {
+                if let Poll::Ready(output) = root.as_mut().poll(&mut cx) {
+                    return output;
                 }
+            } else if let Some(task) = &mut tasks.places[number]
+                && task.as_mut().poll(&mut cx).is_ready()
+            {
+                tasks.remove(number);
             }
+            turn = READY.with(|ready| ready.borrow_mut().pop_front()).expect("somebody is always ready");
         }
     }
 
@@ -859,17 +868,8 @@ impl Peer for Floor {
         handle
     }
 
-    async fn yield_now() {
-        let mut has_yielded = false;
-        poll_fn(|cx| {
-            if has_yielded {
-                return Poll::Ready(());
-            }
-            has_yielded = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+    fn yield_now() -> impl Future<Output = ()> {
+        FloorYield { has_yielded: false }
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {

@@ -113,19 +113,39 @@ impl<T> Entry<T> {
 /// A value that can stand in a [`List`]: it carries its neighbours' slots.
 #[derive(Debug)]
 pub(crate) struct Linked<T> {
+    /// Means nothing in the first of a list. Out of any list it is [`LOOSE`] or [`RETIRED`].
     before: u32,
     after: u32,
     pub(crate) value: T,
 }
 
+/// No slot has one of these indices: they are beyond `INDEX_BITS`.
+pub(crate) const NOBODY: u32 = u32::MAX;
+const LOOSE: u32 = u32::MAX - 1;
+const RETIRED: u32 = u32::MAX - 2;
+
 impl<T> Linked<T> {
     pub(crate) const fn new(value: T) -> Linked<T> {
-        Linked { before: NOBODY, after: NOBODY, value }
+        Linked { before: LOOSE, after: NOBODY, value }
+    }
+
+    /// Whether it stands in no list and may stand in one.
+    #[inline]
+    pub(crate) fn is_loose(&self) -> bool {
+        self.before == LOOSE
+    }
+
+    #[inline]
+    pub(crate) fn is_listed(&self) -> bool {
+        self.before != LOOSE && self.before != RETIRED
+    }
+
+    /// It stands in no list, and never will again.
+    #[inline]
+    pub(crate) fn retire(&mut self) {
+        self.before = RETIRED;
     }
 }
-
-/// No slot has this index: it is beyond `INDEX_BITS`.
-const NOBODY: u32 = u32::MAX;
 
 /// A first-in-first-out list of values that live in one arena, linked by index.
 ///
@@ -133,6 +153,7 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {
     head: u32,
+    /// Means nothing while the list is empty.
     tail: u32,
 }
 
@@ -141,19 +162,44 @@ impl List {
         List { head: NOBODY, tail: NOBODY }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head == NOBODY
     }
 
+    /// Whether the oldest member is the one in this slot.
+    pub(crate) fn is_first(&self, index: u32) -> bool {
+        self.head == index
+    }
+
+    /// The slot of the youngest member; [`NOBODY`] if there is none.
+    #[inline]
+    pub(crate) fn last(&self) -> u32 {
+        if self.is_empty() { NOBODY } else { self.tail }
+    }
+
+    #[inline]
     pub(crate) fn push_back<T>(&mut self, arena: &mut Arena<Linked<T>>, key: Key) {
         let node = arena.get_mut(key).expect("a listed value lives in its arena");
         node.before = self.tail;
         node.after = NOBODY;
-        match self.tail {
+        match self.head {
             NOBODY => self.head = key.index,
-            tail => neighbour(arena, tail).after = key.index,
+            _ => neighbour(arena, self.tail).after = key.index,
         }
         self.tail = key.index;
+    }
+
+    pub(crate) fn push_front<T>(&mut self, arena: &mut Arena<Linked<T>>, key: Key) {
+        let head = self.head;
+        let node = arena.get_mut(key).expect("a listed value lives in its arena");
+        node.before = NOBODY;
+        node.after = head;
+        match head {
+            NOBODY => self.tail = key.index,
+            head => neighbour(arena, head).before = key.index,
+        }
+        self.head = key.index;
     }
 
     /// The oldest member, which stays where it is.
@@ -162,16 +208,23 @@ impl List {
         Some(Key::new(self.head as usize, entry.serial))
     }
 
-    pub(crate) fn pop_front<T>(&mut self, arena: &mut Arena<Linked<T>>) -> Option<Key> {
-        let key = self.front(arena)?;
-        self.unlink(arena, key);
-        Some(key)
+    /// Takes the oldest member out of the list: its key, its serial number and its value.
+    #[inline]
+    pub(crate) fn pop_front<'a, T>(&mut self, arena: &'a mut Arena<Linked<T>>) -> Option<(Key, u64, &'a mut T)> {
+        let entry = arena.slots.get_mut(self.head as usize)?;
+        let key = Key::new(self.head as usize, entry.serial);
+        self.head = entry.value.after;
+        entry.value.before = LOOSE;
+        Some((key, entry.serial, &mut entry.value.value))
     }
 
-    /// Takes a member out, wherever it stands. The caller knows that it is in this list.
-    pub(crate) fn unlink<T>(&mut self, arena: &mut Arena<Linked<T>>, key: Key) {
-        let Some(node) = arena.get_mut(key) else { return };
-        let (before, after) = (node.before, node.after);
+    /// Takes a member out, wherever it stands, and gives the slot of the one before it, [`NOBODY`] for the
+    /// first. The caller knows that it is in this list.
+    pub(crate) fn unlink<T>(&mut self, arena: &mut Arena<Linked<T>>, key: Key) -> u32 {
+        let Some(node) = arena.get_mut(key) else { return NOBODY };
+        let after = node.after;
+        let before = if self.head == key.index { NOBODY } else { node.before };
+        node.before = LOOSE;
         match before {
             NOBODY => self.head = after,
             before => neighbour(arena, before).after = after,
@@ -180,6 +233,18 @@ impl List {
             NOBODY => self.tail = before,
             after => neighbour(arena, after).before = before,
         }
+        before
+    }
+
+    /// Every member, oldest first.
+    pub(crate) fn iter<T>(&self, arena: &Arena<Linked<T>>) -> impl Iterator<Item = (Key, u64)> {
+        let mut next = self.head;
+        std::iter::from_fn(move || {
+            let entry = arena.slots.get(next as usize)?;
+            let key = Key::new(next as usize, entry.serial);
+            next = entry.value.after;
+            Some((key, entry.serial))
+        })
     }
 }
 
@@ -216,7 +281,7 @@ mod tests {
             arena.remove(keys[gone]);
         }
         let mut left = Vec::new();
-        while let Some(key) = list.pop_front(&mut arena) {
+        while let Some((key, ..)) = list.pop_front(&mut arena) {
             left.extend(arena.remove(key).map(|node| node.value));
         }
         assert_eq!(left, [1, 3]);

@@ -13,9 +13,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::arrivals::Arrivals;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
-use crate::task::Arrivals;
 
 /// Waits for tasks that are running already, whichever ends first.
 ///

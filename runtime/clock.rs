@@ -34,23 +34,32 @@ impl Instant {
     }
 
     /// This moment plus `duration`, or `None` past the end of time.
+    #[inline]
     pub fn checked_add(self, duration: Duration) -> Option<Instant> {
-        let nanos = u64::try_from(duration.as_nanos()).ok()?;
-        self.0.checked_add(nanos).filter(|&sum| sum != u64::MAX).map(Instant)
+        self.0.checked_add(nanos(duration)?).filter(|&sum| sum != u64::MAX).map(Instant)
     }
 
     /// The machine's steady clock, in nanoseconds since this process first asked.
+    #[inline]
     pub(crate) fn of_the_machine() -> Instant {
         static START: OnceLock<std::time::Instant> = OnceLock::new();
         let elapsed = START.get_or_init(std::time::Instant::now).elapsed();
         // One day in hand, so that a moment before the first question can be named as well.
         const DAY: u64 = 86_400_000_000_000;
-        Instant(DAY + u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX - 1 - DAY))
+        Instant(DAY + nanos(elapsed).unwrap_or(u64::MAX - 1 - DAY))
     }
+}
+
+/// A duration in nanoseconds, if they fit: some 584 years do. (`as_nanos` reckons with 128 bits, for longer
+/// ones.)
+#[inline]
+fn nanos(duration: Duration) -> Option<u64> {
+    duration.as_secs().checked_mul(1_000_000_000)?.checked_add(u64::from(duration.subsec_nanos()))
 }
 
 impl Add<Duration> for Instant {
     type Output = Instant;
+    #[inline]
     fn add(self, duration: Duration) -> Instant {
         self.checked_add(duration).unwrap_or(Instant::FAR)
     }
@@ -65,7 +74,7 @@ impl AddAssign<Duration> for Instant {
 impl Sub<Duration> for Instant {
     type Output = Instant;
     fn sub(self, duration: Duration) -> Instant {
-        Instant(self.0.saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Instant(self.0.saturating_sub(nanos(duration).unwrap_or(u64::MAX)))
     }
 }
 
@@ -122,6 +131,7 @@ impl Clock {
     }
 
     /// The time on this clock.
+    #[inline]
     pub fn now(&self) -> Instant {
         match &self.0 {
             Kind::Real => Instant::of_the_machine(),

@@ -10,10 +10,10 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::driver::Driver;
+use crate::home;
 use crate::observer::{self, Actor, Observer};
 use crate::scheduler::Scheduler;
-use crate::task::Doorway;
-use crate::task_queue::{self, TaskQueue};
+use crate::task::{Doorway, Tasks};
 
 /// The parts of a loop that tasks reach for.
 pub(crate) struct Parts {
@@ -34,6 +34,16 @@ thread_local! {
 pub(crate) fn current(what: &str) -> Rc<Parts> {
     match try_current() {
         Some(parts) => parts,
+        None => needs_a_loop(what),
+    }
+}
+
+/// The tasks of the loop this thread is inside of, or a panic as by [`current`].
+#[track_caller]
+#[inline]
+pub(crate) fn tasks(what: &str) -> Rc<Tasks> {
+    match home::tasks() {
+        Some(tasks) => tasks,
         None => needs_a_loop(what),
     }
 }
@@ -87,7 +97,7 @@ pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
 pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
     let here = Surroundings {
         parts: Some(parts.clone()),
-        home: Some(parts.scheduler.tasks().queue().clone()),
+        home: Some(parts.scheduler.tasks().clone()),
         observer: parts.observer.clone(),
         actor: Actor::Outside,
     };
@@ -95,8 +105,11 @@ pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
 }
 
 impl Doorway for Parts {
-    fn enter(self: Rc<Self>) -> Box<dyn Any> {
-        Box::new(enter_anywhere(&self))
+    fn enter(self: Rc<Self>) -> Option<Box<dyn Any>> {
+        if home::is(self.scheduler.tasks().address()) {
+            return None;
+        }
+        Some(Box::new(enter_anywhere(&self)))
     }
 }
 
@@ -116,7 +129,7 @@ impl Drop for Inside {
 /// What the thread-locals hold for one loop, or for none.
 struct Surroundings {
     parts: Option<Rc<Parts>>,
-    home: Option<Rc<TaskQueue>>,
+    home: Option<Rc<Tasks>>,
     observer: Option<Rc<dyn Observer>>,
     actor: Actor,
 }
@@ -126,7 +139,7 @@ impl Surroundings {
     fn install(self) -> Surroundings {
         Surroundings {
             parts: CURRENT.with(|current| current.replace(self.parts)),
-            home: task_queue::set_home(self.home),
+            home: home::set(self.home),
             observer: observer::watch(self.observer),
             actor: observer::set_actor(self.actor),
         }

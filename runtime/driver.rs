@@ -182,7 +182,7 @@ impl Driver {
 
     /// Whether the timers of `deadline` have all fired.
     pub(crate) fn has_fired(&self, deadline: Instant) -> bool {
-        self.wheel.borrow().has_passed(tick_after(deadline))
+        deadline.0 <= self.wheel.borrow().now() * TICK
     }
 
     /// Has a timer wake `waker` instead. False if it has fired.

@@ -26,13 +26,14 @@ use crate::arena::Key;
 use crate::clock::Clock;
 use crate::context::{self, Parts};
 use crate::driver::Driver;
+use crate::home;
+use crate::inbox::Address;
 use crate::join_handle::JoinHandle;
 use crate::observer::{self, Event, Observer, Outcome, TaskId};
 use crate::order::Order;
 use crate::quietly::quietly;
-use crate::scheduler::{PollRoot, Round, Scheduler};
+use crate::scheduler::{PollRoot, Scheduler, Turns};
 use crate::task::{TaskInfo, Tasks};
-use crate::task_queue::{self, TaskQueue};
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
 /// a clock reading and, with sockets open, a system call.
@@ -119,9 +120,9 @@ impl EventLoop {
         let Parts { scheduler, driver, .. } = &*self.parts;
         driver.look();
         scheduler.collect_mail();
-        scheduler.round(usize::MAX, &mut |_| false);
+        scheduler.round(&mut |_| false);
         driver.look();
-        !self.tasks().queue().is_empty() || self.tasks().queue().has_mail()
+        !self.tasks().is_idle() || self.tasks().address().has_mail()
     }
 
     /// Makes a task, to run when the loop next does.
@@ -132,9 +133,9 @@ impl EventLoop {
         F::Output: 'static,
     {
         // So that an observer hears of it: it is listened to inside the loop only.
-        let outside = !task_queue::is_home(self.tasks().queue().address());
+        let outside = !home::is(self.tasks().address());
         let _inside = outside.then(|| context::enter_anywhere(&self.parts));
-        self.tasks().spawn(future, None, Location::caller())
+        self.tasks().clone().spawn(future, None, Location::caller())
     }
 
     /// Every task that is not over, in order of spawning.
@@ -149,21 +150,21 @@ impl EventLoop {
 
     fn run(&self, poll_root: PollRoot<'_>) {
         let Parts { scheduler, driver, .. } = &*self.parts;
-        let queue = scheduler.tasks().queue();
+        let tasks = &**scheduler.tasks();
         let mut polls = 0;
         loop {
             scheduler.collect_mail();
-            match scheduler.round(POLLS_PER_LOOK - polls, poll_root) {
-                Round::RootFinished => return,
+            match scheduler.take_turns(POLLS_PER_LOOK - polls, poll_root) {
+                Turns::RootFinished => return,
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
-                Round::Polled(polled) => polls += polled.max(1),
+                Turns::Taken(taken) => polls += taken.max(1),
             }
-            if queue.is_empty() {
+            if tasks.is_idle() {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
                 let may_jump = driver.may_jump();
-                if queue.address().settle() {
+                if tasks.address().settle() {
                     driver.park(may_jump);
-                    queue.address().rise();
+                    tasks.address().rise();
                     polls = 0;
                     continue;
                 }
@@ -188,7 +189,7 @@ impl Drop for EventLoop {
         self.parts.driver.close();
         // What other threads left and nobody took: their futures, dropped unbegun. Each by itself: of two
         // destructors that panic in one sweep, the second would abort the process.
-        for unheard in self.tasks().queue().close() {
+        for unheard in self.tasks().address().close() {
             quietly(|| drop(unheard));
         }
     }
@@ -279,7 +280,7 @@ impl Builder {
     /// If the system has no descriptors left, or 4,096 loops are alive in this process.
     pub fn build(self) -> io::Result<EventLoop> {
         let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), self.threads)?;
-        let tasks = Rc::new(Tasks::new(Rc::new(TaskQueue::open(unpark)?)));
+        let tasks = Rc::new(Tasks::new(Address::open(unpark)?));
         let scheduler = Scheduler::new(tasks, self.order);
         let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer: self.observer });
         let doorway = Rc::downgrade(&parts);

@@ -23,11 +23,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::arrivals::Arrivals;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
 use crate::quietly::quietly;
-use crate::task::Arrivals;
 
 /// Runs every future as a task of its own, and gives all their outputs, in the order of the futures.
 ///
@@ -214,7 +214,7 @@ impl<T, V> Family<Vec<Child<T, V>>> {
         let mut family = Family::new(Vec::new(), site);
         // The iterator is the caller's code: if it panics, the children made so far are cancelled.
         for future in futures {
-            let handle = parts.scheduler.tasks().spawn(future, None, site);
+            let handle = parts.scheduler.tasks().clone().spawn(future, None, site);
             let child = family.adopt(handle);
             family.children().push(child);
         }
@@ -367,7 +367,7 @@ pub mod for_macros {
                     let tasks = parts.scheduler.tasks();
                     let ($($future,)+) = self;
                     let mut family = Family::new((), site);
-                    let children = ($(family.adopt(tasks.spawn($future, None, site)),)+);
+                    let children = ($(family.adopt(tasks.clone().spawn($future, None, site)),)+);
                     let mut family = family.with(children);
                     poll_fn(move |cx| {
                         while let Some(number) = ready!(family.poll_next(cx)) {

@@ -29,11 +29,11 @@ use std::task::{Context, Poll, ready};
 
 use slab::Slab;
 
+use crate::arrivals::Arrivals;
 use crate::context;
 use crate::join_handle::{CancelHandle, JoinHandle};
 use crate::observer;
 use crate::quietly::quietly;
-use crate::task::Arrivals;
 
 /// Tasks that belong together: whoever holds the group waits for all, and the first to fail ends all.
 ///
@@ -314,7 +314,7 @@ impl<T, E> Members<T, E> {
             return Err(GroupClosed(()));
         }
         let parts = context::current("TaskGroup::spawn()");
-        let handle = parts.scheduler.tasks().spawn(future, name, site);
+        let handle = parts.scheduler.tasks().clone().spawn(future, name, site);
         if handle.is_finished() {
             // The loop is at its end and has dropped the future.
             return Err(GroupClosed(()));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   another thread                                the loop's thread
-//!   handle.spawn(future) --inbox, unpark--> becomes a task at the next round
+//!   handle.spawn(future) --inbox, unpark--> becomes a task before the next turn
 //!   remote.wait()  <------------- answer ----------- its result
 //! ```
 //!
@@ -22,10 +22,10 @@ use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 use crate::answer::{Answer, Asker, answer};
 use crate::context;
 use crate::event_loop::EventLoop;
+use crate::home;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::spawn::spawn;
-use crate::task_queue;
 
 /// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.
 ///
@@ -61,7 +61,7 @@ impl Handle {
     #[doc(alias = "get_running_loop")]
     pub fn current() -> Handle {
         let parts = context::current("Handle::current()");
-        Handle { address: parts.scheduler.tasks().queue().address() }
+        Handle { address: parts.scheduler.tasks().address() }
     }
 
     /// Makes a task of `future` on the loop, from any thread, and wakes the loop if it sleeps.
@@ -145,7 +145,7 @@ impl fmt::Debug for Handle {
 impl EventLoop {
     /// A handle for other threads.
     pub fn handle(&self) -> Handle {
-        Handle { address: self.tasks().queue().address() }
+        Handle { address: self.tasks().address() }
     }
 }
 
@@ -262,7 +262,7 @@ impl LocalSpawn for Handle {
     }
 
     fn status_local(&self) -> Result<(), SpawnError> {
-        if task_queue::is_home(self.address) && self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
+        if home::is(self.address) && self.is_alive() { Ok(()) } else { Err(SpawnError::shutdown()) }
     }
 }
 

@@ -17,16 +17,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::arena::Key;
+use crate::arrivals::Arrivals;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::observer::{self, TaskId, Waits};
-use crate::task::{Arrivals, TaskResult, Tasks};
+use crate::task::{TaskResult, Tasks};
 
 impl Tasks {
     /// Makes a task, queues it, and gives the handle to its result.
     #[inline]
     pub(crate) fn spawn<F>(
-        self: &Rc<Self>,
+        self: Rc<Self>,
         future: F,
         name: Option<&str>,
         site: &'static Location<'static>,
@@ -35,8 +36,12 @@ impl Tasks {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (key, id) = self.add(future, name, site);
-        JoinHandle { tasks: self.clone(), key, id, output: PhantomData }
+        let (key, id) = self.add(future, site);
+        if let Some(name) = name {
+            self.set_name(id, name);
+        }
+        self.announce(id, name, site);
+        JoinHandle { tasks: self, key, id, output: PhantomData }
     }
 }
 
@@ -85,7 +90,7 @@ impl<T: 'static> JoinHandle<T> {
     /// Something that can cancel the task from any thread, at any time.
     #[doc(alias = "abort_handle")]
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { address: self.tasks.queue().address(), key: self.key, id: self.id }
+        CancelHandle { address: self.tasks.address(), key: self.key, id: self.id }
     }
 
     /// Whether the task is over and its future dropped.
@@ -122,6 +127,9 @@ impl<T: 'static> Future for JoinHandle<T> {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.try_join() {
+            return Poll::Ready(result);
+        }
         match self.tasks.poll_result(self.key, cx) {
             Ok(Poll::Ready(result)) => {
                 self.key = NOWHERE;
@@ -137,12 +145,17 @@ impl<T: 'static> Future for JoinHandle<T> {
 }
 
 fn unboxed<T: 'static>(result: TaskResult) -> Result<T, JoinError> {
-    result.map(|output| *output.downcast().expect("a task's output has the type of its handle"))
+    match result {
+        Ok(output) => Ok(*output.downcast().expect("a task's output has the type of its handle")),
+        Err(error) => Err(*error),
+    }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.tasks.detach(self.key);
+        if self.key != NOWHERE {
+            self.tasks.detach(self.key);
+        }
     }
 }
 
@@ -154,7 +167,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Cancels one task, from any thread, at any time: also after the task's end, or its loop's.
 ///
-/// The cancellation is a message. The loop drops the future on its own thread, at its next round.
+/// The cancellation is a message. The loop drops the future on its own thread, before its next turn.
 #[derive(Clone, Debug)]
 #[doc(alias = "AbortHandle")]
 pub struct CancelHandle {

@@ -40,15 +40,16 @@
 //!    thread  handle                                        other threads: out, and in
 //! 5  event_loop  context                                   takes turns; which loop this thread is in
 //! 4  scheduler                driver                       run tasks  |  wait for the world
-//! 3  join_handle  task  answer                             a boxed future and its handle
-//! 2  waker                                                 a number that wakes
-//! 1  task_queue  inbox  order  reactor  timer_wheel  pool  wait_list  join_error
+//! 3  join_handle  home  waker                              a handle; a number that wakes
+//! 2  task  answer                                          a boxed future, and its result
+//! 1  task_queue  inbox  arrivals  order  reactor  timer_wheel  pool  wait_list  join_error
 //! 0  arena  wakers  observer  clock  quietly  locks        pure data, and the door to std's locks
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
 
 mod answer;
 mod arena;
+mod arrivals;
 mod as_completed;
 mod clock;
 mod context;
@@ -58,6 +59,7 @@ mod gather;
 mod generator;
 mod group;
 mod handle;
+mod home;
 mod inbox;
 mod join_error;
 mod join_handle;

@@ -223,7 +223,9 @@ pub enum Event<'a> {
 }
 
 thread_local! {
-    static ACTOR: Cell<Actor> = const { Cell::new(Actor::Outside) };
+    /// The serial number of the task whose turn it is, or who else acts, at the upper end: one word,
+    /// because it is written at every turn and seldom read.
+    static ACTOR: Cell<u64> = const { Cell::new(OUTSIDE) };
     static WAITS: Cell<Waits> = const { Cell::new(Waits::Foreign) };
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     /// Without a destructor, so that it is there in those of other thread-locals; it holds something
@@ -240,6 +242,12 @@ pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observe
     }
     WATCHED.set(observer.is_some());
     OBSERVER.with(|current| current.replace(observer))
+}
+
+/// Whether anybody watches.
+#[inline]
+pub(crate) fn is_watched() -> bool {
+    WATCHED.get()
 }
 
 /// Tells an event, which is only put together if somebody watches.
@@ -260,16 +268,41 @@ fn pass_on<'a>(event: impl FnOnce() -> Event<'a>) {
     }
 }
 
+const OUTSIDE: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+const SOCKET: u64 = u64::MAX - 2;
+const THREAD: u64 = u64::MAX - 3;
+
 /// Who acts just now on this thread.
 #[inline]
 pub(crate) fn actor() -> Actor {
-    ACTOR.get()
+    match ACTOR.get() {
+        OUTSIDE => Actor::Outside,
+        TIMER => Actor::Timer,
+        SOCKET => Actor::Socket,
+        THREAD => Actor::Thread,
+        serial => Actor::Task(TaskId::of(serial)),
+    }
 }
 
 /// Says who acts from now on; returns who did.
 #[inline]
 pub(crate) fn set_actor(actor: Actor) -> Actor {
-    ACTOR.replace(actor)
+    let before = self::actor();
+    ACTOR.set(match actor {
+        Actor::Outside => OUTSIDE,
+        Actor::Timer => TIMER,
+        Actor::Socket => SOCKET,
+        Actor::Thread => THREAD,
+        Actor::Task(task) => task.0,
+    });
+    before
+}
+
+/// Says that the task with this serial number acts from now on.
+#[inline]
+pub(crate) fn set_acting_task(serial: u64) {
+    ACTOR.set(serial);
 }
 
 /// What the current task said last that it waits for; the next one begins with `Foreign`.

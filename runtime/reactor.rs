@@ -180,7 +180,7 @@ impl Sources {
         let state = &mut sides[side as usize];
         state.ready = true;
         state.ended |= ended;
-        while let Some(waiter) = state.waiters.pop_front(&mut self.waiters) {
+        while let Some((waiter, ..)) = state.waiters.pop_front(&mut self.waiters) {
             if let Some(waiter) = self.waiters.remove(waiter) {
                 due.push(waiter.value);
             }

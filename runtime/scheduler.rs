@@ -19,7 +19,8 @@ use crate::inbox::Errand;
 use crate::join_error::JoinError;
 use crate::observer::{self, Actor, Event, TaskId};
 use crate::order::Order;
-use crate::task::{Body, Tasks, Turn, waker_of};
+use crate::task::{Body, Tasks, Turn};
+use crate::waker::waker;
 
 /// Polls the tasks of one loop.
 #[derive(Debug)]
@@ -31,9 +32,9 @@ pub(crate) struct Scheduler {
 /// The poll of the future that `block_on` holds: true when it is done.
 pub(crate) type PollRoot<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> bool;
 
-/// How a round ended.
-pub(crate) enum Round {
-    Polled(usize),
+/// How many turns were taken, or that the last was the root's last.
+pub(crate) enum Turns {
+    Taken(usize),
     RootFinished,
 }
 
@@ -47,32 +48,66 @@ impl Scheduler {
         &self.tasks
     }
 
-    /// Polls the tasks that are ready now, `most` at most, once each.
-    pub(crate) fn round(&self, most: usize, poll_root: PollRoot<'_>) -> Round {
-        let ready = self.tasks.queue().begin_round().min(most);
+    /// Gives turns in order until nobody is ready, `most` were given, or another thread has left mail.
+    #[inline]
+    pub(crate) fn take_turns(&self, most: usize, poll_root: PollRoot<'_>) -> Turns {
+        self.take_turns_of(most, false, poll_root)
+    }
+
+    /// Gives one turn to each task that is ready now.
+    pub(crate) fn round(&self, poll_root: PollRoot<'_>) {
+        let ready = self.tasks.begin_round();
+        // In another order any ready task may be next, of whichever round: so the turns are counted.
+        self.take_turns_of(ready, true, poll_root);
+    }
+
+    fn take_turns_of(&self, most: usize, one_round: bool, poll_root: PollRoot<'_>) -> Turns {
+        let plain = !one_round && self.order.is_none();
+        let address = self.tasks.address();
         let on_stage = OnStage(&self.tasks);
-        let mut polled = 0;
-        while polled < ready {
-            let Some(key) = self.next() else { break };
-            polled += 1;
-            if self.poll(key, &on_stage, poll_root) {
-                return Round::RootFinished;
+        let mut taken = 0;
+        while taken < most {
+            if !plain && !self.choose_next() {
+                break;
+            }
+            let Some(Turn { key, serial, body }) = self.tasks.next_turn() else { break };
+            taken += 1;
+            on_stage.is_now(key, serial);
+            match body {
+                Some(body) => self.poll_task(key, serial, body),
+                None if self.poll_root(key, poll_root) => return Turns::RootFinished,
+                None => {}
+            }
+            if address.has_mail() && !one_round {
+                break;
             }
         }
-        Round::Polled(polled)
+        Turns::Taken(taken)
+    }
+
+    /// Puts who is next first in line; false if there is nobody, or nobody of this round.
+    // Out of line: rounds and other orders are for tests and for stepping, and the plain path should stay short.
+    #[cold]
+    fn choose_next(&self) -> bool {
+        let Some(order) = &self.order else { return self.tasks.next_is_of_round() };
+        let ready = self.tasks.ready();
+        if !ready.is_empty() {
+            self.tasks.bring_forward(order.borrow_mut().pick(&ready));
+        }
+        !ready.is_empty()
     }
 
     /// Takes in what other threads left since the last round.
     #[inline]
     pub(crate) fn collect_mail(&self) {
-        if self.tasks.queue().has_mail() {
+        if self.tasks.address().has_mail() {
             self.read_mail();
         }
     }
 
     #[cold]
     fn read_mail(&self) {
-        for errand in self.tasks.queue().collect() {
+        for errand in self.tasks.collect() {
             let actor = observer::set_actor(Actor::Thread);
             match errand {
                 Errand::Cancel(key, serial) => self.tasks.cancel_exactly(key, serial),
@@ -83,52 +118,31 @@ impl Scheduler {
     }
 
     #[inline]
-    fn next(&self) -> Option<Key> {
-        let Some(order) = &self.order else { return self.tasks.queue().pop() };
-        let ready = self.tasks.queue().ready();
-        if ready.is_empty() {
-            return None;
-        }
-        self.tasks.queue().pop_at(order.borrow_mut().pick(&ready))
-    }
-
-    /// Gives one task its turn. True if that was the root's last.
-    #[inline]
-    fn poll(&self, key: Key, on_stage: &OnStage<'_>, poll_root: PollRoot<'_>) -> bool {
-        let Some((turn, task)) = self.tasks.begin_turn(key) else { return false };
-        on_stage.is_now(key, task);
-        match turn {
-            Turn::Root => self.poll_root(key, poll_root),
-            Turn::Task(body) => {
-                self.poll_task(key, task, body);
-                false
-            }
-        }
-    }
-
-    #[inline]
-    fn poll_task(&self, key: Key, task: TaskId, mut body: Body) {
-        let waker = waker_of(&self.tasks, key);
+    fn poll_task(&self, key: Key, serial: u64, mut body: Body) {
+        let waker = waker(self.tasks.address().number(), key);
         let mut cx = Context::from_waker(&waker);
-        let mut result = None;
-        let panic = panic::catch_unwind(AssertUnwindSafe(|| {
-            if let Poll::Ready(output) = body.as_mut().poll_any(&mut cx) {
-                result = Some(Ok(output));
-            }
-        }));
-        if let Err(payload) = panic {
-            result = Some(Err(JoinError::panicked(Some(task), payload)));
-        }
+        let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));
         let waits = observer::take_waits();
-        observer::tell(|| Event::PollEnded { task, pending: result.is_none() });
-        match result {
-            None => self.tasks.end_turn(key, body, waits),
-            Some(result) => self.tasks.finish(key, body, result),
+        let tell_ended = move |pending| observer::tell(move || Event::PollEnded { task: TaskId::of(serial), pending });
+        match polled {
+            Ok(Poll::Pending) => {
+                tell_ended(true);
+                self.tasks.end_turn(key, body, waits);
+            }
+            Ok(Poll::Ready(output)) => {
+                tell_ended(false);
+                self.tasks.finish(key, body, Ok(output));
+            }
+            Err(payload) => {
+                tell_ended(false);
+                self.tasks.finish(key, body, Err(JoinError::panicked(Some(TaskId::of(serial)), payload)));
+            }
         }
     }
 
+    #[inline(never)]
     fn poll_root(&self, key: Key, poll_root: PollRoot<'_>) -> bool {
-        let waker = waker_of(&self.tasks, key);
+        let waker = waker(self.tasks.address().number(), key);
         // A panic here is the caller's own: it leaves through block_on.
         let done = poll_root(&mut Context::from_waker(&waker));
         let waits = observer::take_waits();
@@ -143,10 +157,10 @@ struct OnStage<'a>(&'a Tasks);
 
 impl OnStage<'_> {
     #[inline]
-    fn is_now(&self, key: Key, task: TaskId) {
+    fn is_now(&self, key: Key, serial: u64) {
         self.0.set_current(Some(key));
-        observer::set_actor(Actor::Task(task));
-        observer::tell(|| Event::PollStarted { task });
+        observer::set_acting_task(serial);
+        observer::tell(move || Event::PollStarted { task: TaskId::of(serial) });
     }
 }
 

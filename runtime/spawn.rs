@@ -6,6 +6,7 @@ use std::future::Future;
 use std::panic::Location;
 
 use crate::context;
+use crate::home;
 use crate::join_handle::JoinHandle;
 use crate::task::TaskInfo;
 
@@ -32,7 +33,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    context::current("spawn()").scheduler.tasks().spawn(future, None, Location::caller())
+    context::tasks("spawn()").spawn(future, None, Location::caller())
 }
 
 /// As [`spawn`], with a name for whoever looks at the tasks.
@@ -46,7 +47,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    context::current("spawn_named()").scheduler.tasks().spawn(future, Some(name), Location::caller())
+    context::tasks("spawn_named()").spawn(future, Some(name), Location::caller())
 }
 
 /// Every task of this loop that is not over, in order of spawning.
@@ -56,10 +57,10 @@ where
 /// Outside a running loop.
 #[track_caller]
 pub fn all_tasks() -> Vec<TaskInfo> {
-    context::current("all_tasks()").scheduler.tasks().all()
+    context::tasks("all_tasks()").all()
 }
 
 /// The task whose turn it is; `None` outside any task.
 pub fn current_task() -> Option<TaskInfo> {
-    context::try_current()?.scheduler.tasks().current()
+    home::tasks()?.current()
 }

@@ -13,7 +13,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -22,50 +22,60 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use crate::arena::{Arena, Key, MAX_INDEX};
+use crate::arena::Key;
+use crate::arrivals::Arrivals;
+use crate::inbox::{Address, Errand, Mail};
 use crate::join_error::JoinError;
-use crate::observer::{self, Event, Outcome, TaskId, Waits};
+use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
-use crate::task_queue::{self, TaskQueue};
-use crate::waker;
+use crate::task_queue::TaskQueue;
 
-/// All tasks of one loop, and the queue that they stand in.
+/// All tasks of one loop, and the line of the ready ones.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    queue: Rc<TaskQueue>,
-    arena: RefCell<Arena<Task>>,
+    address: Address,
+    queue: RefCell<TaskQueue<Task>>,
+    /// By serial number, apart from the tasks: few have one.
+    names: RefCell<HashMap<u64, Box<str>>>,
     current: Cell<Option<Key>>,
     /// How many futures `block_on` was given so far.
     roots: Cell<u64>,
     closed: Cell<bool>,
     /// Set when the loop is put together, for its rooms are above this one.
     doorway: OnceCell<Weak<dyn Doorway>>,
+    /// The vectors that the inbox gave last time, to be given back empty.
+    spare: RefCell<Mail>,
 }
 
 /// The way into the loop that the tasks belong to, for who ends one from outside it.
 pub(crate) trait Doorway {
-    /// The loop is around the caller for as long as what this returns lives.
-    fn enter(self: Rc<Self>) -> Box<dyn Any>;
+    /// The loop is around the caller for as long as what this returns lives; it is already if that is nothing.
+    fn enter(self: Rc<Self>) -> Option<Box<dyn Any>>;
 }
 
+/// 56 bytes, so that a slot of the queue is one line of the cache.
 pub(crate) struct Task {
     stage: Stage,
     listener: Listener,
     site: &'static Location<'static>,
-    name: Option<Box<str>>,
-    polls: u32,
-    waits: Waits,
-    /// Nobody holds the handle: the result is dropped as soon as it is there.
-    detached: bool,
-    /// It was cancelled during its own poll, and is dropped at the end of it.
-    doomed: bool,
 }
 
 enum Stage {
     /// What `block_on` was given: it stands in line like any task, but lives on the stack.
-    Root,
-    /// `None` while its future is in somebody's hands: being polled, or being dropped.
-    Alive(Option<Body>),
+    Root {
+        polls: u32,
+        waits: Waits,
+    },
+    Alive {
+        /// `None` while it is in somebody's hands: being polled, or being dropped.
+        body: Option<Body>,
+        polls: u32,
+        waits: Waits,
+        /// Nobody holds the handle: the result is dropped as soon as it is there.
+        detached: bool,
+        /// It was cancelled during its own poll, and is dropped at the end of it.
+        doomed: bool,
+    },
     Finished(TaskResult),
 }
 
@@ -73,7 +83,7 @@ enum Stage {
 const ROOT_NAME: &str = "main";
 
 pub(crate) type Body = Pin<Box<dyn AnyFuture>>;
-pub(crate) type TaskResult = Result<Box<dyn Any>, JoinError>;
+pub(crate) type TaskResult = Result<Box<dyn Any>, Box<JoinError>>;
 
 /// A future whose output is boxed where it appears, so that tasks of all types share one arena.
 /// (The box of an output without size, such as `()`, needs no allocation.)
@@ -91,29 +101,35 @@ where
     }
 }
 
-/// Who wants to hear that a task is finished.
+/// Who wants to hear that a task is finished; the waker that wakes nobody if nobody does.
 enum Listener {
-    Nobody,
     Waker(Waker),
-    /// The number under which to report to a party that waits for many.
-    Party(Rc<Arrivals>, usize),
+    /// A party that waits for many. In a box of its own, for most tasks are awaited by one.
+    Party(Box<Party>),
 }
 
+/// The number under which to report to a party.
+struct Party(Rc<Arrivals>, usize);
+
 /// A turn given to a task.
-pub(crate) enum Turn {
-    Root,
-    Task(Body),
+pub(crate) struct Turn {
+    pub(crate) key: Key,
+    pub(crate) serial: u64,
+    /// The future, to be polled and given back; `None` for what `block_on` holds.
+    pub(crate) body: Option<Body>,
 }
 
 impl Tasks {
-    pub(crate) fn new(queue: Rc<TaskQueue>) -> Tasks {
+    pub(crate) fn new(address: Address) -> Tasks {
         Tasks {
-            queue,
-            arena: RefCell::new(Arena::new()),
+            address,
+            queue: RefCell::new(TaskQueue::new()),
+            names: RefCell::default(),
             current: Cell::new(None),
             roots: Cell::new(0),
             closed: Cell::new(false),
             doorway: OnceCell::new(),
+            spare: RefCell::default(),
         }
     }
 
@@ -121,36 +137,55 @@ impl Tasks {
         let _only_once = self.doorway.set(doorway);
     }
 
-    pub(crate) fn queue(&self) -> &Rc<TaskQueue> {
-        &self.queue
+    /// The loop's name among all loops.
+    #[inline]
+    pub(crate) fn address(&self) -> Address {
+        self.address
     }
 
-    /// Makes a task and queues it. Once the loop has ended, the future is dropped at once and the task
-    /// counts as cancelled.
+    /// Makes a task and puts it in line. Once the loop has ended, the future is dropped at once and the
+    /// task counts as cancelled.
     #[inline]
-    pub(crate) fn add<F>(&self, future: F, name: Option<&str>, site: &'static Location<'static>) -> (Key, TaskId)
+    pub(crate) fn add<F>(&self, future: F, site: &'static Location<'static>) -> (Key, TaskId)
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         if self.closed.get() {
-            let key = self.arena.borrow_mut().insert(Task::new(Stage::Alive(None), name, site));
-            let id = self.id(key);
+            let (key, task) = self.admit(Stage::alive(None), site);
             quietly(|| drop(future));
-            self.settle(key, Err(JoinError::cancelled(Some(id))));
-            return (key, id);
+            self.settle(key, Err(Box::new(JoinError::cancelled(Some(task)))));
+            return (key, task);
         }
-        let stage = Stage::Alive(Some(Box::pin(future)));
-        let (key, id) = self.admit(Task::new(stage, name, site), None);
-        announce(id, name, site);
-        (key, id)
+        self.admit(Stage::alive(Some(Box::pin(future))), site)
+    }
+
+    /// Gives a task its name, before anybody hears of it.
+    pub(crate) fn set_name(&self, task: TaskId, name: &str) {
+        self.names.borrow_mut().insert(task.0, name.into());
+    }
+
+    /// Tells that a task was made, and that it is ready.
+    #[inline]
+    pub(crate) fn announce(&self, task: TaskId, name: Option<&str>, site: &'static Location<'static>) {
+        if !self.closed.get() {
+            announce(task, name, site);
+        }
+    }
+
+    #[inline]
+    fn admit(&self, stage: Stage, site: &'static Location<'static>) -> (Key, TaskId) {
+        let mut queue = self.queue.borrow_mut();
+        let serial = queue.next_serial();
+        (queue.admit(serial, Task::new(stage, site)), TaskId::of(serial))
     }
 
     /// Makes a place in line for the future that `block_on` holds.
     pub(crate) fn admit_root(&self, site: &'static Location<'static>) -> Key {
         self.roots.set(self.roots.get() + 1);
         let serial = observer::root_serial(self.roots.get());
-        self.admit(Task::new(Stage::Root, None, site), Some(serial)).0
+        let root = Stage::Root { polls: 0, waits: Waits::Turn };
+        self.queue.borrow_mut().admit(serial, Task::new(root, site))
     }
 
     pub(crate) fn announce_root(&self, site: &'static Location<'static>) {
@@ -159,80 +194,132 @@ impl Tasks {
 
     /// Takes the root's place away again.
     pub(crate) fn dismiss_root(&self, key: Key) {
-        self.queue.dismiss(key);
-        self.arena.borrow_mut().remove(key);
+        self.queue.borrow_mut().remove(key);
     }
 
-    fn admit(&self, task: Task, serial: Option<u64>) -> (Key, TaskId) {
-        let mut arena = self.arena.borrow_mut();
-        let serial = serial.unwrap_or_else(|| arena.next_serial());
-        let key = arena.insert_as(serial, task);
-        self.queue.admit(key, serial);
-        (key, TaskId::of(serial))
+    fn id(&self, key: Key) -> TaskId {
+        TaskId::of(self.queue.borrow().serial(key).unwrap_or(0))
     }
 
-    pub(crate) fn id(&self, key: Key) -> TaskId {
-        TaskId::of(self.arena.borrow().serial(key).unwrap_or(0))
-    }
-
-    /// Takes the future of a task out for its turn; nothing if the task has no turn to take.
+    /// Whether nobody is ready.
     #[inline]
-    pub(crate) fn begin_turn(&self, key: Key) -> Option<(Turn, TaskId)> {
-        let mut arena = self.arena.borrow_mut();
-        let id = TaskId::of(arena.serial(key)?);
-        let task = arena.get_mut(key)?;
-        let turn = match &mut task.stage {
-            Stage::Alive(body) => Turn::Task(body.take()?),
-            Stage::Root => Turn::Root,
-            Stage::Finished(_) => return None,
-        };
-        task.polls = task.polls.wrapping_add(1);
-        Some((turn, id))
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.borrow().is_idle()
+    }
+
+    /// Puts a task in line, if it is alive and stands in none. Whether it does so now.
+    #[inline]
+    pub(crate) fn enqueue(&self, key: Key) -> bool {
+        self.queue.borrow_mut().wake(key)
+    }
+
+    /// Tells that a task was enqueued.
+    #[cold]
+    pub(crate) fn tell_woken(&self, key: Key) {
+        observer::tell(|| Event::Woken { task: self.id(key), by: observer::actor() });
+    }
+
+    /// Takes what other threads left: queues the tasks they woke, hands the errands to the caller.
+    pub(crate) fn collect(&self) -> Vec<Errand> {
+        let mut mail = self.spare.take();
+        self.address.collect(&mut mail);
+        let actor = observer::set_actor(Actor::Thread);
+        for key in mail.wakes.drain(..) {
+            if self.enqueue(key) {
+                self.tell_woken(key);
+            }
+        }
+        observer::set_actor(actor);
+        let errands = mem::take(&mut mail.errands);
+        self.spare.replace(mail);
+        errands
+    }
+
+    /// Everyone who is ready now is of the round, and who becomes ready later is not. Gives how many that are.
+    pub(crate) fn begin_round(&self) -> usize {
+        let mut queue = self.queue.borrow_mut();
+        queue.begin_round();
+        queue.ready().count()
+    }
+
+    /// The turn of the next in line.
+    #[inline]
+    pub(crate) fn next_turn(&self) -> Option<Turn> {
+        let mut queue = self.queue.borrow_mut();
+        let (key, serial, task) = queue.pop()?;
+        Some(task.take_turn(key, serial))
+    }
+
+    /// Whether the next in line is of this round; to be asked before each of its turns.
+    pub(crate) fn next_is_of_round(&self) -> bool {
+        self.queue.borrow_mut().next_is_of_round()
+    }
+
+    /// Gives the next turn to the task at `position` among the ready ones, whichever round it is of.
+    pub(crate) fn bring_forward(&self, position: usize) {
+        self.queue.borrow_mut().bring_forward(position);
+    }
+
+    /// Every ready task, oldest first.
+    pub(crate) fn ready(&self) -> Vec<TaskId> {
+        self.queue.borrow().ready().map(TaskId::of).collect()
     }
 
     /// Puts a pending future back, or finishes the task if it was cancelled meanwhile.
     #[inline]
-    pub(crate) fn end_turn(&self, key: Key, body: Body, waits: Waits) {
-        let mut arena = self.arena.borrow_mut();
-        if let Some(task) = arena.get_mut(key) {
-            task.waits = waits;
-            if let Stage::Alive(home) = &mut task.stage
-                && !task.doomed
-            {
-                *home = Some(body);
-                return;
-            }
+    pub(crate) fn end_turn(&self, key: Key, future: Body, now_waits: Waits) {
+        let mut queue = self.queue.borrow_mut();
+        if let Some(Task { stage: Stage::Alive { body, waits, doomed: false, .. }, .. }) = queue.get_mut(key) {
+            *waits = now_waits;
+            *body = Some(future);
+            return;
         }
-        drop(arena);
-        self.finish_cancelled(key, body);
+        drop(queue);
+        self.finish_cancelled(key, future);
     }
 
-    pub(crate) fn end_root_turn(&self, key: Key, waits: Waits) {
-        if let Some(task) = self.arena.borrow_mut().get_mut(key) {
-            task.waits = waits;
+    pub(crate) fn end_root_turn(&self, key: Key, now_waits: Waits) {
+        if let Some(Task { stage: Stage::Root { waits, .. }, .. }) = self.queue.borrow_mut().get_mut(key) {
+            *waits = now_waits;
         }
     }
 
+    #[inline]
     pub(crate) fn set_current(&self, key: Option<Key>) {
         self.current.set(key);
     }
 
     /// Drops the future, keeps the result for the handle and tells whoever listens.
-    pub(crate) fn finish(&self, key: Key, body: Body, result: TaskResult) {
-        let result = match (dropped(body), result) {
-            (Ok(()), result) => result,
+    #[inline]
+    pub(crate) fn finish(&self, key: Key, body: Body, result: Result<Box<dyn Any>, JoinError>) {
+        match (dropped(body), result) {
+            (Ok(()), Ok(output)) => self.settle(key, Ok(output)),
+            (dropped, result) => self.finish_badly(key, dropped, result),
+        }
+    }
+
+    #[cold]
+    fn finish_badly(
+        &self,
+        key: Key,
+        dropped: Result<(), Box<dyn Any + Send>>,
+        result: Result<Box<dyn Any>, JoinError>,
+    ) {
+        let error = match (dropped, result) {
+            (Ok(()), Err(error)) => error,
             // The first panic is the one to tell.
             (Err(second), Err(first)) if first.is_panic() => {
                 quietly(|| drop(second));
-                Err(first)
+                first
             }
             // A panic of the future's destructor weighs more than its output: the task did not end well.
             (Err(panic), result) => {
                 quietly(|| drop(result));
-                Err(JoinError::panicked(Some(self.id(key)), panic))
+                JoinError::panicked(Some(self.id(key)), panic)
             }
+            (Ok(()), Ok(output)) => return self.settle(key, Ok(output)),
         };
-        self.settle(key, result);
+        self.settle(key, Err(Box::new(error)));
     }
 
     fn finish_cancelled(&self, key: Key, body: Body) {
@@ -241,43 +328,52 @@ impl Tasks {
     }
 
     fn settle(&self, key: Key, result: TaskResult) {
-        self.queue.dismiss(key);
-        let mut arena = self.arena.borrow_mut();
-        let id = TaskId::of(arena.serial(key).unwrap_or(0));
-        let Some(task) = arena.get_mut(key) else { return };
         let outcome = match &result {
             Ok(_) => Outcome::Returned,
             Err(error) if error.is_panic() => Outcome::Panicked,
             Err(_) => Outcome::Cancelled,
         };
-        let listener = mem::replace(&mut task.listener, Listener::Nobody);
-        let unwanted = if task.detached {
-            Some((arena.remove(key), result))
+        let mut queue = self.queue.borrow_mut();
+        let serial = queue.serial(key).unwrap_or(0);
+        let Some(task) = queue.retire(key) else { return };
+        let listener = mem::replace(&mut task.listener, Listener::nobody());
+        let mut unwanted = None;
+        if let Stage::Alive { detached: true, .. } = task.stage {
+            unwanted = Some((queue.remove(key), result));
         } else {
+            // Of the stage before, nothing is left to be dropped: the future is gone.
             task.stage = Stage::Finished(result);
-            None
-        };
-        drop(arena);
-        observer::tell(|| Event::Finished { task: id, outcome });
+        }
+        drop(queue);
+        observer::tell(move || Event::Finished { task: TaskId::of(serial), outcome });
         if unwanted.is_some() {
+            self.forget_name(serial);
             quietly(|| drop(unwanted));
         }
         // The listener may be a foreign waker: its panic must not cost the loop its other tasks.
         quietly(|| listener.hear());
     }
 
+    /// A task has left its slot, and its name with it.
+    #[inline]
+    fn forget_name(&self, serial: u64) {
+        let mut names = self.names.borrow_mut();
+        if !names.is_empty() {
+            names.remove(&serial);
+        }
+    }
+
     /// Drops the task's future now, or at the end of its own poll. False if it is over already.
     pub(crate) fn cancel(&self, key: Key) -> bool {
-        let mut arena = self.arena.borrow_mut();
-        let Some(task) = arena.get_mut(key) else { return false };
-        let Stage::Alive(body) = &mut task.stage else { return false };
+        let mut queue = self.queue.borrow_mut();
+        let Some(Task { stage: Stage::Alive { body, doomed, .. }, .. }) = queue.get_mut(key) else { return false };
         let Some(body) = body.take() else {
-            task.doomed = true;
+            *doomed = true;
             return true;
         };
-        drop(arena);
         // First out of the line: a destructor that wakes its own task must not queue it again.
-        self.queue.dismiss(key);
+        queue.retire(key);
+        drop(queue);
         let _inside = self.enter();
         self.finish_cancelled(key, body);
         true
@@ -286,51 +382,52 @@ impl Tasks {
     /// Puts the loop around the caller, wherever that is, for as long as the guard lives: destructors find
     /// their own loop, not none or another, and whoever watches it hears of them.
     fn enter(&self) -> Option<Box<dyn Any>> {
-        if task_queue::is_home(self.queue.address()) {
-            return None;
-        }
-        Some(self.doorway.get()?.upgrade()?.enter())
+        self.doorway.get()?.upgrade()?.enter()
     }
 
     /// Whether a task is over and its future dropped.
     pub(crate) fn is_finished(&self, key: Key) -> bool {
-        self.arena.borrow().get(key).is_none_or(|task| matches!(task.stage, Stage::Finished(_)))
+        self.queue.borrow().get(key).is_none_or(|task| matches!(task.stage, Stage::Finished(_)))
     }
 
     pub(crate) fn name(&self, key: Key) -> Option<Box<str>> {
-        self.arena.borrow().get(key)?.name.clone()
+        let serial = self.queue.borrow().serial(key)?;
+        self.names.borrow().get(&serial).cloned()
     }
 
     /// Takes the result of a task out, if it is there; the slot is free then.
+    #[inline]
     pub(crate) fn take_result(&self, key: Key) -> Option<TaskResult> {
-        let mut arena = self.arena.borrow_mut();
-        if !matches!(arena.get(key)?.stage, Stage::Finished(_)) {
+        let mut queue = self.queue.borrow_mut();
+        if !matches!(queue.get_mut(key)?.stage, Stage::Finished(_)) {
             return None;
         }
-        let task = arena.remove(key)?;
-        drop(arena);
+        let serial = queue.serial(key)?;
+        let task = queue.remove(key)?;
+        drop(queue);
+        self.forget_name(serial);
         let Stage::Finished(result) = task.stage else { return None };
         Some(result)
     }
 
-    /// The result of a task; until it is there, the task's end wakes the context's. The error says why
-    /// it never will be.
+    /// The result of a task that was not there at the last look; until it is, the task's end wakes the
+    /// context's. The error says why it never will be.
     pub(crate) fn poll_result(&self, key: Key, cx: &mut Context<'_>) -> Result<Poll<TaskResult>, &'static str> {
-        // Cloned before the look, for a foreign waker's clone is foreign code: it may even end the task.
+        // A foreign waker's clone is foreign code, which may even end the task: hence another look.
         let mut listener = Listener::Waker(cx.waker().clone());
-        let mut arena = self.arena.borrow_mut();
-        match arena.get_mut(key) {
+        let mut queue = self.queue.borrow_mut();
+        match queue.get_mut(key) {
             Some(Task { stage: Stage::Finished(_), .. }) => {
-                drop(arena);
+                drop(queue);
                 Ok(Poll::Ready(self.take_result(key).expect("a finished task has its result")))
             }
-            Some(Task { stage: Stage::Alive(None), doomed: false, .. }) => {
+            Some(Task { stage: Stage::Alive { body: None, doomed: false, .. }, .. }) => {
                 Err("a task awaits its own JoinHandle, which would never end: await it from another task")
             }
             Some(task) => {
                 mem::swap(&mut task.listener, &mut listener);
                 // The listener of before is dropped last, with the borrow let go.
-                drop(arena);
+                drop(queue);
                 Ok(Poll::Pending)
             }
             None => Err("this JoinHandle has given its result already: await it only once"),
@@ -339,35 +436,40 @@ impl Tasks {
 
     /// Has a task's end reported to a party that waits for many, under `number`; at once if it is over.
     pub(crate) fn report(&self, key: Key, arrivals: &Rc<Arrivals>, number: usize) {
-        let mut arena = self.arena.borrow_mut();
-        if let Some(task) = arena.get_mut(key).filter(|task| !matches!(task.stage, Stage::Finished(_))) {
-            let before = mem::replace(&mut task.listener, Listener::Party(arrivals.clone(), number));
-            drop(arena);
+        let mut queue = self.queue.borrow_mut();
+        if let Some(task) = queue.get_mut(key).filter(|task| !matches!(task.stage, Stage::Finished(_))) {
+            let party = Box::new(Party(arrivals.clone(), number));
+            let before = mem::replace(&mut task.listener, Listener::Party(party));
+            drop(queue);
             drop(before);
         } else {
-            drop(arena);
+            drop(queue);
             arrivals.report(number);
         }
     }
 
     /// Nobody wants the result any more.
     pub(crate) fn detach(&self, key: Key) {
-        let mut arena = self.arena.borrow_mut();
-        let Some(task) = arena.get_mut(key) else { return };
-        task.detached = true;
-        let listener = mem::replace(&mut task.listener, Listener::Nobody);
-        let over = matches!(task.stage, Stage::Finished(_)).then(|| arena.remove(key));
-        drop(arena);
-        quietly(|| drop(listener));
-        if over.is_some() {
-            let _inside = self.enter();
-            quietly(|| drop(over));
+        let mut queue = self.queue.borrow_mut();
+        let Some(task) = queue.get_mut(key) else { return };
+        let listener = mem::replace(&mut task.listener, Listener::nobody());
+        if let Stage::Alive { detached, .. } = &mut task.stage {
+            *detached = true;
+            drop(queue);
+            return quietly(|| drop(listener));
         }
+        let serial = queue.serial(key).unwrap_or(0);
+        let over = queue.remove(key);
+        drop(queue);
+        self.forget_name(serial);
+        quietly(|| drop(listener));
+        let _inside = self.enter();
+        quietly(|| drop(over));
     }
 
     /// Cancels the task only if it is the one with this serial number.
     pub(crate) fn cancel_exactly(&self, key: Key, serial: u64) {
-        let found = self.arena.borrow().serial(key);
+        let found = self.queue.borrow().serial(key);
         if found == Some(serial) {
             self.cancel(key);
         }
@@ -376,7 +478,7 @@ impl Tasks {
     /// The loop's end: cancels every task, in order of spawning, and lets none begin any more.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        let mut keys: Vec<(u64, Key)> = self.arena.borrow().iter().map(|(key, serial, _)| (serial, key)).collect();
+        let mut keys: Vec<(u64, Key)> = self.queue.borrow().iter().map(|(key, serial, _)| (serial, key)).collect();
         keys.sort_unstable_by_key(|&(serial, _)| serial);
         for (_, key) in keys {
             self.cancel(key);
@@ -385,10 +487,9 @@ impl Tasks {
 
     /// What is known of every task that is not over, in order of spawning.
     pub(crate) fn all(&self) -> Vec<TaskInfo> {
-        let current = self.current.get();
-        let arena = self.arena.borrow();
-        let alive = arena.iter().filter(|(_, _, task)| !matches!(task.stage, Stage::Finished(_)));
-        let mut all: Vec<TaskInfo> = alive.map(|(key, serial, task)| task.info(serial, current == Some(key))).collect();
+        let queue = self.queue.borrow();
+        let mut all: Vec<TaskInfo> =
+            queue.iter().filter_map(|(key, serial, task)| self.info(key, serial, task)).collect();
         all.sort_unstable_by_key(|info| info.id);
         all
     }
@@ -396,8 +497,18 @@ impl Tasks {
     /// What is known of the task whose turn it is.
     pub(crate) fn current(&self) -> Option<TaskInfo> {
         let key = self.current.get()?;
-        let arena = self.arena.borrow();
-        Some(arena.get(key)?.info(arena.serial(key)?, true))
+        let queue = self.queue.borrow();
+        self.info(key, queue.serial(key)?, queue.get(key)?)
+    }
+
+    fn info(&self, key: Key, serial: u64, task: &Task) -> Option<TaskInfo> {
+        let (name, polls, waits) = match task.stage {
+            Stage::Root { polls, waits } => (Some(ROOT_NAME.into()), polls, waits),
+            Stage::Alive { polls, waits, .. } => (self.names.borrow().get(&serial).cloned(), polls, waits),
+            Stage::Finished(_) => return None,
+        };
+        let waits_for = (self.current.get() != Some(key)).then_some(waits);
+        Some(TaskInfo { id: TaskId::of(serial), name, site: task.site, polls, waits_for })
     }
 }
 
@@ -408,43 +519,60 @@ fn announce(task: TaskId, name: Option<&str>, site: &'static Location<'static>) 
     observer::tell(|| Event::Woken { task, by: observer::actor() });
 }
 
+impl Stage {
+    #[inline]
+    fn alive(body: Option<Body>) -> Stage {
+        Stage::Alive { body, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
+    }
+}
+
 impl Task {
     #[inline]
-    fn new(stage: Stage, name: Option<&str>, site: &'static Location<'static>) -> Task {
-        let listener = Listener::Nobody;
-        let name = name.map(Box::from);
-        Task { stage, listener, site, name, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
+    fn new(stage: Stage, site: &'static Location<'static>) -> Task {
+        Task { stage, listener: Listener::nobody(), site }
     }
 
-    fn info(&self, serial: u64, running: bool) -> TaskInfo {
-        TaskInfo {
-            id: TaskId::of(serial),
-            name: if matches!(self.stage, Stage::Root) { Some(ROOT_NAME.into()) } else { self.name.clone() },
-            site: self.site,
-            polls: self.polls,
-            waits_for: if running { None } else { Some(self.waits) },
-        }
+    /// Out of the line, and into its turn.
+    #[inline]
+    fn take_turn(&mut self, key: Key, serial: u64) -> Turn {
+        let body = match &mut self.stage {
+            Stage::Alive { body, polls, .. } => {
+                *polls = polls.wrapping_add(1);
+                body.take()
+            }
+            Stage::Root { polls, .. } => {
+                *polls = polls.wrapping_add(1);
+                None
+            }
+            Stage::Finished(_) => None,
+        };
+        Turn { key, serial, body }
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
-            Stage::Root => "Root",
-            Stage::Alive(Some(_)) => "Alive",
-            Stage::Alive(None) => "Alive, being polled",
+            Stage::Root { .. } => "Root",
+            Stage::Alive { body: Some(_), .. } => "Alive",
+            Stage::Alive { body: None, .. } => "Alive, being polled",
             Stage::Finished(_) => "Finished",
         };
-        f.debug_struct("Task").field("name", &self.name).field("stage", &stage).finish_non_exhaustive()
+        f.debug_struct("Task").field("site", &self.site).field("stage", &stage).finish_non_exhaustive()
     }
 }
 
 impl Listener {
+    #[inline]
+    fn nobody() -> Listener {
+        Listener::Waker(Waker::noop().clone())
+    }
+
+    #[inline]
     fn hear(self) {
         match self {
-            Listener::Nobody => {}
             Listener::Waker(waker) => waker.wake(),
-            Listener::Party(arrivals, number) => arrivals.report(number),
+            Listener::Party(party) => party.0.report(party.1),
         }
     }
 }
@@ -470,50 +598,12 @@ pub struct TaskInfo {
     pub waits_for: Option<Waits>,
 }
 
-/// Who has finished, of many: the numbers in order of finishing, and one waker to hear of it.
-#[derive(Debug, Default)]
-pub(crate) struct Arrivals {
-    finished: RefCell<VecDeque<usize>>,
-    waker: RefCell<Option<Waker>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Arrivals {
-    fn report(&self, number: usize) {
-        self.finished.borrow_mut().push_back(number);
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+    #[test]
+    fn a_task_takes_no_more_room_than_a_line_of_the_cache_leaves_it() {
+        assert_eq!(size_of::<Task>(), 48, "with a serial number and two neighbours it is 64");
     }
-
-    /// The next number in order of finishing, if there is one.
-    pub(crate) fn try_next(&self) -> Option<usize> {
-        self.finished.borrow_mut().pop_front()
-    }
-
-    /// The next number in order of finishing. With none there, the context's task will be woken.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        // Cloned before the look: a foreign waker's clone may be what finishes a task.
-        let waker = cx.waker().clone();
-        if let Some(number) = self.try_next() {
-            return Poll::Ready(number);
-        }
-        observer::waiting_for(Waits::Children, None);
-        let before = self.waker.borrow_mut().replace(waker);
-        drop(before);
-        Poll::Pending
-    }
-}
-
-impl Tasks {
-    /// A waker that ends the loop's sleep, and no more: it names the last slot, before any life in it.
-    pub(crate) fn waker_of_nobody(&self) -> Waker {
-        waker_of(self, Key { index: MAX_INDEX, life: 0 })
-    }
-}
-
-/// The waker of a task of this loop.
-#[inline]
-pub(crate) fn waker_of(tasks: &Tasks, key: Key) -> Waker {
-    waker::waker(tasks.queue.address().number(), key)
 }

@@ -23,6 +23,7 @@ use crate::context;
 use crate::driver::Driver;
 use crate::join_error::JoinError;
 use crate::observer::{self, Waits};
+use crate::waker::waker_of_nobody;
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
 ///
@@ -58,7 +59,8 @@ where
     let driver = &parts.driver;
     // In virtual time the loop itself looks out for the answer, whoever awaits it.
     let looks_out = driver.clock().is_virtual();
-    let (answer, asker) = answer_watched_by(looks_out.then(|| parts.scheduler.tasks().waker_of_nobody()));
+    let (answer, asker) =
+        answer_watched_by(looks_out.then(|| waker_of_nobody(parts.scheduler.tasks().address().number())));
     let job = move || {
         if answer.begin() {
             let result = panic::catch_unwind(AssertUnwindSafe(closure));

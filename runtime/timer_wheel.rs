@@ -75,6 +75,7 @@ impl TimerWheel {
     }
 
     /// Keeps `waker` until the tick `deadline`; a deadline that has passed counts as the next tick.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
         let deadline = deadline.max(self.now + 1);
         let key = self.timers.insert(Linked::new(Timer { deadline, waker }));
@@ -87,16 +88,20 @@ impl TimerWheel {
         Some(&mut self.timers.get_mut(key)?.value.waker)
     }
 
-    /// Whether every timer of that deadline has fired, but for those that came too late for it.
-    pub(crate) fn has_passed(&self, deadline: u64) -> bool {
-        deadline <= self.now
+    /// The tick up to which everything has fired.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.now
     }
 
     /// Forgets a timer; gives its waker back, or `None` if it has fired.
+    #[inline]
     pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
         let deadline = self.timers.get(key)?.value.deadline;
         match self.find(deadline) {
-            Place::Far => self.far.unlink(&mut self.timers, key),
+            Place::Far => {
+                self.far.unlink(&mut self.timers, key);
+            }
             Place::Slot { level, slot } => {
                 let level = &mut self.levels[level];
                 level.slots[slot].timers.unlink(&mut self.timers, key);
@@ -117,8 +122,8 @@ impl TimerWheel {
             }
             self.now = begins;
             let mut timers = self.empty(place);
-            while let Some(key) = timers.pop_front(&mut self.timers) {
-                let deadline = self.timers.get(key).map_or(0, |timer| timer.value.deadline);
+            while let Some((key, _, timer)) = timers.pop_front(&mut self.timers) {
+                let deadline = timer.deadline;
                 if deadline > begins {
                     self.place(key, deadline);
                 } else if let Some(timer) = self.timers.remove(key) {
@@ -137,6 +142,7 @@ impl TimerWheel {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.timers.is_empty()
     }
@@ -147,6 +153,7 @@ impl TimerWheel {
         keys.into_iter().filter_map(|key| self.cancel(key)).collect()
     }
 
+    #[inline]
     fn place(&mut self, key: Key, deadline: u64) {
         match self.find(deadline) {
             Place::Far => self.far.push_back(&mut self.timers, key),
@@ -161,6 +168,7 @@ impl TimerWheel {
     }
 
     /// The level of the highest digit in which `deadline` differs from now, and that digit.
+    #[inline]
     fn find(&self, deadline: u64) -> Place {
         let differs = deadline ^ self.now;
         if differs >> SPAN_BITS != 0 {

@@ -202,10 +202,8 @@ impl State {
     }
 
     fn end_wait_of_first(&mut self, stage: Stage, woken: &mut Wakers) -> bool {
-        let Some(first) = self.line.pop_front(&mut self.waiters) else { return false };
-        if let Some(waiter) = self.waiters.get_mut(first)
-            && let Stage::Waiting(waker) = std::mem::replace(&mut waiter.value.stage, stage)
-        {
+        let Some((_, _, first)) = self.line.pop_front(&mut self.waiters) else { return false };
+        if let Stage::Waiting(waker) = std::mem::replace(&mut first.stage, stage) {
             woken.push(waker);
         }
         true

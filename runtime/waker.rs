@@ -11,13 +11,13 @@
 //! nothing; every future must allow that.)
 //!
 //! Promises: the only `unsafe` expression of the crate is here.
-//! Does not know: what a wake does; `task_queue` does.
+//! Does not know: what a wake does; `home` does.
 
 use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::arena::{INDEX_BITS, Key, LIFE_BITS, LIFE_MASK};
-use crate::task_queue;
+use crate::arena::{INDEX_BITS, Key, LIFE_BITS, LIFE_MASK, MAX_INDEX};
+use crate::home;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("roundel keeps a waker in one 64-bit word: build it for a 64-bit target");
@@ -35,6 +35,11 @@ pub(crate) fn waker(number: u32, key: Key) -> Waker {
     }
 }
 
+/// A waker that ends the sleep of the loop `number`, and no more: it names the last slot, before any life in it.
+pub(crate) fn waker_of_nobody(number: u32) -> Waker {
+    waker(number, Key { index: MAX_INDEX, life: 0 })
+}
+
 // One address for all wakers, so that `will_wake` can compare it.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
 
@@ -48,7 +53,7 @@ fn clone(data: *const ()) -> RawWaker {
 
 fn wake(data: *const ()) {
     let (number, key) = unpack(data.addr() as u64);
-    task_queue::wake(number, key);
+    home::wake(number, key);
 }
 
 fn drop(_: *const ()) {}

@@ -21,9 +21,9 @@ use std::path::Path;
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
     &["arena", "wakers", "observer", "clock", "quietly", "locks"],
-    &["task_queue", "inbox", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
-    &["waker"],
-    &["task", "join_handle", "answer"],
+    &["task_queue", "inbox", "arrivals", "reactor", "timer_wheel", "wait_list", "pool", "order", "join_error"],
+    &["task", "answer"],
+    &["join_handle", "home", "waker"],
     &["scheduler", "driver"],
     &["context", "event_loop"],
     &["spawn", "time", "net", "gather", "as_completed", "group", "thread", "handle"],
@@ -31,8 +31,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may import from the same floor, and what.
-const NEIGHBOURS: &[(&str, &[&str])] =
-    &[("task_queue", &["inbox"]), ("join_handle", &["task"]), ("event_loop", &["context"]), ("handle", &["spawn"])];
+const NEIGHBOURS: &[(&str, &[&str])] = &[("waker", &["home"]), ("event_loop", &["context"]), ("handle", &["spawn"])];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.
 const BESIDE: &[(&str, &[&str])] =

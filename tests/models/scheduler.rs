@@ -493,7 +493,7 @@ impl Model {
                 self.inside = true;
                 self.fire();
                 self.read_mail();
-                self.round(usize::MAX, &mut 0);
+                self.round(usize::MAX, false, &mut 0);
                 self.fire();
                 self.inside = false;
                 return Some(!self.ready.is_empty() || !self.wakes.is_empty() || !self.cancels.is_empty());
@@ -518,7 +518,7 @@ impl Model {
         let mut polls = 0;
         loop {
             self.read_mail();
-            let (polled, root_finished) = self.round(POLLS_PER_LOOK - polls, &mut turns);
+            let (polled, root_finished) = self.round(POLLS_PER_LOOK - polls, true, &mut turns);
             if root_finished {
                 break;
             }
@@ -531,8 +531,9 @@ impl Model {
         self.inside = false;
     }
 
-    /// Polls everyone who is ready now, once, and at most so many; and whether the root has ended.
-    fn round(&mut self, most: usize, root_turns: &mut usize) -> (usize, bool) {
+    /// Polls everyone who is ready now, once, and at most so many, or until there is mail if that is to be
+    /// looked at; and whether the root has ended.
+    fn round(&mut self, most: usize, looks_for_mail: bool, root_turns: &mut usize) -> (usize, bool) {
         let mut polled = 0;
         for next in Vec::from(self.ready.clone()) {
             // It may have been cancelled meanwhile, and is in no line any more.
@@ -552,6 +553,9 @@ impl Model {
                     *root_turns -= 1;
                     self.ready.push_back(None);
                 }
+            }
+            if looks_for_mail && !(self.wakes.is_empty() && self.cancels.is_empty()) {
+                break;
             }
         }
         (polled, false)

@@ -5,7 +5,7 @@
 //! Does not know: how the loop runs.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
@@ -24,8 +24,9 @@ pub(crate) struct Parts {
 
 thread_local! {
     /// Without a destructor: a loop that is itself dropped by a thread-local's destructor still finds
-    /// it. It holds something only while the thread is inside a loop.
-    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Parts>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+    /// it. It holds something only while the thread is inside a loop. Whoever looks takes it out and puts
+    /// it back.
+    static CURRENT: ManuallyDrop<Cell<Option<Rc<Parts>>>> = const { ManuallyDrop::new(Cell::new(None)) };
 }
 
 /// The loop this thread is inside of. Otherwise panics: `what` needs it, and the message says the cure.
@@ -52,7 +53,7 @@ pub(crate) fn tasks(what: &str) -> Rc<Tasks> {
 #[track_caller]
 #[inline]
 pub(crate) fn driver(what: &str) -> Rc<Driver> {
-    match CURRENT.with(|current| current.borrow().as_ref().map(|parts| parts.driver.clone())) {
+    match look(|parts| parts.driver.clone()) {
         Some(driver) => driver,
         None => needs_a_loop(what),
     }
@@ -60,13 +61,27 @@ pub(crate) fn driver(what: &str) -> Rc<Driver> {
 
 /// Whether this thread is inside a loop, and not in the one of `driver`.
 pub(crate) fn is_in_another(driver: &Rc<Driver>) -> bool {
-    CURRENT.with(|current| current.borrow().as_ref().is_some_and(|parts| !Rc::ptr_eq(&parts.driver, driver)))
+    look(|parts| !Rc::ptr_eq(&parts.driver, driver)) == Some(true)
 }
 
 /// The loop this thread is inside of, if any.
 #[inline]
 pub(crate) fn try_current() -> Option<Rc<Parts>> {
-    CURRENT.with(|current| current.borrow().clone())
+    look(Rc::clone)
+}
+
+/// What `question` finds about the loop this thread is inside of. It calls nobody.
+#[inline]
+fn look<T>(question: impl FnOnce(&Rc<Parts>) -> T) -> Option<T> {
+    let parts = set(None);
+    let answer = parts.as_ref().map(question);
+    set(parts);
+    answer
+}
+
+#[inline]
+fn set(parts: Option<Rc<Parts>>) -> Option<Rc<Parts>> {
+    CURRENT.with(|current| current.replace(parts))
 }
 
 #[cold]
@@ -82,7 +97,7 @@ fn needs_a_loop(what: &str) -> ! {
 /// If the thread is inside a loop already: `what` was called there.
 #[track_caller]
 pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
-    if CURRENT.with(|current| current.borrow().is_some()) {
+    if look(|_| ()).is_some() {
         panic!(
             "{what} was called inside a running loop, which would stop that loop: \
              await the future instead, or call {what} in a thread of its own, by to_thread()"
@@ -94,14 +109,9 @@ pub(crate) fn enter(parts: &Rc<Parts>, what: &str) -> Inside {
 }
 
 /// Enters a loop wherever that happens, inside another loop too: to run its destructors, not its tasks.
+#[inline]
 pub(crate) fn enter_anywhere(parts: &Rc<Parts>) -> Inside {
-    let here = Surroundings {
-        parts: Some(parts.clone()),
-        home: Some(parts.scheduler.tasks().clone()),
-        observer: parts.observer.clone(),
-        actor: Actor::Outside,
-    };
-    Inside { before: Some(here.install()) }
+    Inside { before: install(Some(parts.clone())), actor: observer::set_actor(Actor::Outside) }
 }
 
 impl Doorway for Parts {
@@ -115,33 +125,22 @@ impl Doorway for Parts {
 
 /// While it lives, this thread is inside the loop.
 pub(crate) struct Inside {
-    before: Option<Surroundings>,
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
-            before.install();
-        }
-    }
-}
-
-/// What the thread-locals hold for one loop, or for none.
-struct Surroundings {
-    parts: Option<Rc<Parts>>,
-    home: Option<Rc<Tasks>>,
-    observer: Option<Rc<dyn Observer>>,
+    before: Option<Rc<Parts>>,
     actor: Actor,
 }
 
-impl Surroundings {
-    /// Puts these in place and returns what was there.
-    fn install(self) -> Surroundings {
-        Surroundings {
-            parts: CURRENT.with(|current| current.replace(self.parts)),
-            home: home::set(self.home),
-            observer: observer::watch(self.observer),
-            actor: observer::set_actor(self.actor),
-        }
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        install(self.before.take());
+        observer::set_actor(self.actor);
     }
+}
+
+/// Fills the thread-locals for a loop, or for none; returns the loop of before.
+#[inline]
+fn install(parts: Option<Rc<Parts>>) -> Option<Rc<Parts>> {
+    home::set(parts.as_ref().map(|parts| parts.scheduler.tasks().clone()));
+    observer::watch(parts.as_ref().and_then(|parts| parts.observer.clone()));
+    set(parts)
 }

@@ -235,13 +235,14 @@ thread_local! {
     static LABELS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Makes `observer` the one that this thread's events go to; returns the one before.
-pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
-    if observer.is_none() && !WATCHED.get() {
-        return None;
+/// Makes `observer` the one that this thread's events go to.
+#[inline]
+pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) {
+    if observer.is_some() || is_watched() {
+        WATCHED.set(observer.is_some());
+        let before = OBSERVER.with(|current| current.replace(observer));
+        drop(before);
     }
-    WATCHED.set(observer.is_some());
-    OBSERVER.with(|current| current.replace(observer))
 }
 
 /// Whether anybody watches.

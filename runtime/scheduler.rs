@@ -146,8 +146,10 @@ impl Scheduler {
         // A panic here is the caller's own: it leaves through block_on.
         let done = poll_root(&mut Context::from_waker(&waker));
         let waits = observer::take_waits();
-        observer::tell(|| Event::PollEnded { task: TaskId(0), pending: !done });
-        self.tasks.end_root_turn(key, waits);
+        observer::tell(move || Event::PollEnded { task: TaskId(0), pending: !done });
+        if !done {
+            self.tasks.end_root_turn(key, waits);
+        }
         done
     }
 }

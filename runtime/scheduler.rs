@@ -131,11 +131,11 @@ impl Scheduler {
             }
             Ok(Poll::Ready(output)) => {
                 tell_ended(false);
-                self.tasks.finish(key, body, Ok(output));
+                self.tasks.finish(key, body, output);
             }
             Err(payload) => {
                 tell_ended(false);
-                self.tasks.finish(key, body, Err(JoinError::panicked(Some(TaskId::of(serial)), payload)));
+                self.tasks.fail(key, body, JoinError::panicked(Some(TaskId::of(serial)), payload));
             }
         }
     }

@@ -289,42 +289,41 @@ impl Tasks {
         self.current.set(key);
     }
 
-    /// Drops the future, keeps the result for the handle and tells whoever listens.
-    #[inline]
-    pub(crate) fn finish(&self, key: Key, body: Body, result: Result<Box<dyn Any>, JoinError>) {
-        match (dropped(body), result) {
-            (Ok(()), Ok(output)) => self.settle(key, Ok(output)),
-            (dropped, result) => self.finish_badly(key, dropped, result),
+    /// Drops the future, keeps its output for the handle and tells whoever listens.
+    // Out of line: a task has many turns, and one end.
+    #[inline(never)]
+    pub(crate) fn finish(&self, key: Key, body: Body, output: Box<dyn Any>) {
+        match dropped(body) {
+            Ok(()) => self.settle(key, Ok(output)),
+            Err(panic) => self.finish_after_panic(key, panic, output),
         }
     }
 
+    /// A panic of the future's destructor weighs more than its output: the task did not end well.
     #[cold]
-    fn finish_badly(
-        &self,
-        key: Key,
-        dropped: Result<(), Box<dyn Any + Send>>,
-        result: Result<Box<dyn Any>, JoinError>,
-    ) {
-        let error = match (dropped, result) {
-            (Ok(()), Err(error)) => error,
+    fn finish_after_panic(&self, key: Key, panic: Box<dyn Any + Send>, output: Box<dyn Any>) {
+        quietly(|| drop(output));
+        self.settle(key, Err(Box::new(JoinError::panicked(Some(self.id(key)), panic))));
+    }
+
+    /// Drops the future and keeps the error for the handle.
+    #[cold]
+    pub(crate) fn fail(&self, key: Key, body: Body, error: JoinError) {
+        let error = match dropped(body) {
+            Ok(()) => error,
             // The first panic is the one to tell.
-            (Err(second), Err(first)) if first.is_panic() => {
+            Err(second) if error.is_panic() => {
                 quietly(|| drop(second));
-                first
+                error
             }
-            // A panic of the future's destructor weighs more than its output: the task did not end well.
-            (Err(panic), result) => {
-                quietly(|| drop(result));
-                JoinError::panicked(Some(self.id(key)), panic)
-            }
-            (Ok(()), Ok(output)) => return self.settle(key, Ok(output)),
+            Err(panic) => JoinError::panicked(Some(self.id(key)), panic),
         };
         self.settle(key, Err(Box::new(error)));
     }
 
     fn finish_cancelled(&self, key: Key, body: Body) {
         let id = self.id(key);
-        self.finish(key, body, Err(JoinError::cancelled(Some(id))));
+        self.fail(key, body, JoinError::cancelled(Some(id)));
     }
 
     fn settle(&self, key: Key, result: TaskResult) {
@@ -399,14 +398,12 @@ impl Tasks {
     #[inline]
     pub(crate) fn take_result(&self, key: Key) -> Option<TaskResult> {
         let mut queue = self.queue.borrow_mut();
-        if !matches!(queue.get_mut(key)?.stage, Stage::Finished(_)) {
-            return None;
-        }
+        let Some(Task { stage: Stage::Finished(_), .. }) = queue.get_mut(key) else { return None };
         let serial = queue.serial(key)?;
-        let task = queue.remove(key)?;
+        let Some(Task { stage: Stage::Finished(result), listener, .. }) = queue.remove(key) else { return None };
         drop(queue);
+        drop(listener);
         self.forget_name(serial);
-        let Stage::Finished(result) = task.stage else { return None };
         Some(result)
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// Finds nothing in any arena.
+    pub(crate) const NOWHERE: Key = Key { index: NOBODY, life: 0 };
+
     pub(crate) fn new(index: usize, serial: u64) -> Key {
         Key { index: index as u32, life: (serial & LIFE_MASK) as u32 }
     }

@@ -168,6 +168,12 @@ impl Address {
         self.desk().has_mail.load(Ordering::Acquire)
     }
 
+    /// As [`has_mail`](Address::has_mail), for who asks often: the desk is found once.
+    pub(crate) fn watch_for_mail(self) -> impl Fn() -> bool {
+        let desk = self.desk();
+        move || desk.has_mail.load(Ordering::Acquire)
+    }
+
     /// Takes the mail, and leaves the empty vectors that come in.
     pub(crate) fn collect(self, mail: &mut Mail) {
         if let Some(inbox) = self.inbox().as_mut() {

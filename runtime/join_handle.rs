@@ -59,15 +59,13 @@ impl Tasks {
 #[doc(alias = "Task")]
 pub struct JoinHandle<T> {
     tasks: Rc<Tasks>,
+    /// Nowhere once it has given its result: the slot may have another tenant by then.
     key: Key,
     id: TaskId,
     output: PhantomData<T>,
 }
 
 impl<T> Unpin for JoinHandle<T> {}
-
-/// The key of a handle that has given its result: its slot may have another tenant by now.
-const NOWHERE: Key = Key { index: u32::MAX, life: 0 };
 
 impl<T: 'static> JoinHandle<T> {
     /// Cancels the task: its future is dropped before this returns, at the await where it stands.
@@ -117,7 +115,7 @@ impl<T: 'static> JoinHandle<T> {
     /// The result, if it is there.
     pub(crate) fn try_join(&mut self) -> Option<Result<T, JoinError>> {
         let result = self.tasks.take_result(self.key)?;
-        self.key = NOWHERE;
+        self.key = Key::NOWHERE;
         Some(unboxed(result))
     }
 }
@@ -132,7 +130,7 @@ impl<T: 'static> Future for JoinHandle<T> {
         }
         match self.tasks.poll_result(self.key, cx) {
             Ok(Poll::Ready(result)) => {
-                self.key = NOWHERE;
+                self.key = Key::NOWHERE;
                 Poll::Ready(unboxed(result))
             }
             Ok(Poll::Pending) => {
@@ -153,7 +151,7 @@ fn unboxed<T: 'static>(result: TaskResult) -> Result<T, JoinError> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if self.key != NOWHERE {
+        if self.key != Key::NOWHERE {
             self.tasks.detach(self.key);
         }
     }

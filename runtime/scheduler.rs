@@ -63,7 +63,7 @@ impl Scheduler {
 
     fn take_turns_of(&self, most: usize, one_round: bool, poll_root: PollRoot<'_>) -> Turns {
         let plain = !one_round && self.order.is_none();
-        let address = self.tasks.address();
+        let has_mail = self.tasks.address().watch_for_mail();
         let on_stage = OnStage(&self.tasks);
         let mut taken = 0;
         while taken < most {
@@ -78,7 +78,7 @@ impl Scheduler {
                 None if self.poll_root(key, poll_root) => return Turns::RootFinished,
                 None => {}
             }
-            if address.has_mail() && !one_round {
+            if has_mail() && !one_round {
                 break;
             }
         }
@@ -160,7 +160,7 @@ struct OnStage<'a>(&'a Tasks);
 impl OnStage<'_> {
     #[inline]
     fn is_now(&self, key: Key, serial: u64) {
-        self.0.set_current(Some(key));
+        self.0.set_current(key);
         observer::set_acting_task(serial);
         observer::tell(move || Event::PollStarted { task: TaskId::of(serial) });
     }
@@ -169,6 +169,6 @@ impl OnStage<'_> {
 impl Drop for OnStage<'_> {
     fn drop(&mut self) {
         observer::set_actor(Actor::Outside);
-        self.0.set_current(None);
+        self.0.set_current(Key::NOWHERE);
     }
 }

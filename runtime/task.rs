@@ -37,7 +37,8 @@ pub(crate) struct Tasks {
     queue: RefCell<TaskQueue<Task>>,
     /// By serial number, apart from the tasks: few have one.
     names: RefCell<HashMap<u64, Box<str>>>,
-    current: Cell<Option<Key>>,
+    /// The task whose turn it is; nowhere if it is nobody's.
+    current: Cell<Key>,
     /// How many futures `block_on` was given so far.
     roots: Cell<u64>,
     closed: Cell<bool>,
@@ -125,7 +126,7 @@ impl Tasks {
             address,
             queue: RefCell::new(TaskQueue::new()),
             names: RefCell::default(),
-            current: Cell::new(None),
+            current: Cell::new(Key::NOWHERE),
             roots: Cell::new(0),
             closed: Cell::new(false),
             doorway: OnceCell::new(),
@@ -285,7 +286,7 @@ impl Tasks {
     }
 
     #[inline]
-    pub(crate) fn set_current(&self, key: Option<Key>) {
+    pub(crate) fn set_current(&self, key: Key) {
         self.current.set(key);
     }
 
@@ -493,7 +494,7 @@ impl Tasks {
 
     /// What is known of the task whose turn it is.
     pub(crate) fn current(&self) -> Option<TaskInfo> {
-        let key = self.current.get()?;
+        let key = self.current.get();
         let queue = self.queue.borrow();
         self.info(key, queue.serial(key)?, queue.get(key)?)
     }
@@ -504,7 +505,7 @@ impl Tasks {
             Stage::Alive { polls, waits, .. } => (self.names.borrow().get(&serial).cloned(), polls, waits),
             Stage::Finished(_) => return None,
         };
-        let waits_for = (self.current.get() != Some(key)).then_some(waits);
+        let waits_for = (self.current.get() != key).then_some(waits);
         Some(TaskInfo { id: TaskId::of(serial), name, site: task.site, polls, waits_for })
     }
 }

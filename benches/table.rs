@@ -27,7 +27,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use support::{Contender, Row, Sampler, median, only_a_test, pin_to_one_core};
+use support::{Contender, Row, Sampler, median, only_a_test, pin_to_one_core, with_digits};
 
 const ROUNDS: usize = 15;
 /// As long as a part takes at least, unless one batch takes longer.
@@ -168,20 +168,9 @@ struct Part {
 }
 
 impl Part {
-    /// Warms up, until it is known how many batches take long enough.
     fn prepare(contender: &Contender, test: bool) -> Part {
         let mut sampler = (contender.make)();
-        let mut batches = 1;
-        while !test {
-            let begun = Instant::now();
-            sampler(batches);
-            let took = begun.elapsed();
-            if took >= PART {
-                break;
-            }
-            let missing = PART.as_secs_f64() / took.as_secs_f64().max(1e-6);
-            batches = (batches as f64 * missing.clamp(1.2, 10.0)).ceil() as u64;
-        }
+        let batches = if test { 1 } else { enough(&mut sampler) };
         Part { name: contender.name, sampler, batches, figures: Vec::new() }
     }
 
@@ -190,12 +179,17 @@ impl Part {
     }
 }
 
-/// Three digits that say something.
-fn with_digits(figure: f64) -> String {
-    if figure < 10.0 {
-        return format!("{figure:.1}");
+/// Warms up, until it is known how many batches take long enough.
+fn enough(sampler: &mut Sampler) -> u64 {
+    let mut batches = 1;
+    loop {
+        let begun = Instant::now();
+        sampler(batches);
+        let took = begun.elapsed();
+        if took >= PART {
+            return batches;
+        }
+        let missing = PART.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        batches = (batches as f64 * missing.clamp(1.2, 10.0)).ceil() as u64;
     }
-    let digits = format!("{figure:.0}");
-    let (front, back) = digits.split_at(digits.len().saturating_sub(3));
-    if front.is_empty() { digits } else { format!("{front},{back}") }
 }

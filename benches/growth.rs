@@ -18,7 +18,6 @@ mod rows;
 mod support;
 
 use std::env;
-use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
 use rows::scheduler::{spawn_all, wake_all, yield_among};
@@ -136,9 +135,7 @@ fn sleep_all<P: Timers>(tasks: u64) -> Sampler {
             took += begun.elapsed();
 
             let all_due = Instant::now() + Duration::from_millis(LONGEST_MS + 3);
-            while Instant::now() < all_due {
-                spin_loop();
-            }
+            while Instant::now() < all_due {}
 
             let begun = Instant::now();
             for task in tasks {

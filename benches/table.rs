@@ -11,9 +11,9 @@
 //! no part of it; the figure is the median of its rounds. The process keeps itself on one core, threads that
 //! it starts among it.
 //!
-//! The figures are nanoseconds an operation, or bytes. `tokio` is the quicker of `LocalRuntime` and `LocalSet`, each
-//! at its best, by the medians of the row; what it is exactly, `support/mod.rs` says, and what each row
-//! leaves out, `rows/`. A dash means that a contender has no means for the row.
+//! The figures are nanoseconds an operation, or bytes. Where a runtime can be used in several ways, `tokio`
+//! above all, the quickest by the row's medians is shown; `support/mod.rs` says which there are, and `rows/`
+//! what each row leaves out. A dash means that a contender has no means for the row.
 //!
 //! What it leaves out: how sure a figure is. The other benches ask criterion, which tells; here look at two runs.
 
@@ -137,25 +137,36 @@ impl Figures {
         self.medians.iter().find(|(contender, _)| *contender == name).map(|(_, median)| *median)
     }
 
-    fn tokio(&self) -> Option<f64> {
-        Some(self.of("tokio_local")?.min(self.of("tokio_set")?))
+    /// The quickest of the ways to use one runtime.
+    fn best_of(&self, names: [&str; 2]) -> Option<f64> {
+        names.into_iter().filter_map(|name| self.of(name)).reduce(f64::min)
+    }
+
+    /// In the order of the columns.
+    fn of_others(&self) -> [Option<f64>; 5] {
+        let tokio = self.best_of(["tokio_local", "tokio_set"]);
+        let smol = self.best_of(["smol", "smol_root"]);
+        let local_pool = self.best_of(["local_pool", "local_pool_root"]);
+        [tokio, self.of("tokio_main"), smol, local_pool, self.of("floor")]
     }
 
     fn to_line(&self) -> String {
         let roundel = self.of("roundel").expect("we are in every row");
-        let others = [self.tokio(), self.of("tokio_main"), self.of("smol"), self.of("local_pool"), self.of("floor")];
+        let others = self.of_others();
+        let [tokio, main, .., floor] = others;
         let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), with_digits);
         let ratio = |other: Option<f64>| other.map_or("-".to_owned(), |other| format!("{:.2}", roundel / other));
         let figures = [Some(roundel)].into_iter().chain(others).map(figure).collect::<Vec<_>>().join(" | ");
-        let ratios = [self.tokio(), self.of("tokio_main"), self.of("floor")].map(ratio).join(" | ");
+        let ratios = [tokio, main, floor].map(ratio).join(" | ");
         format!("| {} | {figures} | {ratios} |", self.title)
     }
 
     fn to_chart(&self) -> chart::Line {
-        let tokio = self.tokio().expect("tokio is in every row");
-        let share = |name| self.of(name).map(|figure| figure / tokio);
-        let others = ["floor", "local_pool", "smol", "tokio_main"].map(share);
-        chart::Line { title: self.title, roundel: share("roundel").expect("we are in every row"), others }
+        let [tokio, main, smol, local_pool, floor] = self.of_others();
+        let tokio = tokio.expect("tokio is in every row");
+        let others = [floor, local_pool, smol, main].map(|other| other.map(|figure| figure / tokio));
+        let roundel = self.of("roundel").expect("we are in every row") / tokio;
+        chart::Line { title: self.title, roundel, others }
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "spawn_and_join",
             "spawn one, join it, in sequence",
             1,
-            contenders!(everyone, spawn_and_join(), floor::spawn_and_join()),
+            contenders!(everyone_in_every_way, spawn_and_join(), floor::spawn_and_join()),
         ),
         row(
             "spawn_100000",
@@ -50,7 +50,12 @@ pub(crate) fn rows() -> Vec<Row> {
             SPAWNED,
             contenders!(everyone, spawn_all(SPAWNED), floor::spawn_all(SPAWNED)),
         ),
-        row("yield_alone", "yield, one task", 1, contenders!(everyone, yield_alone(), floor::yield_alone())),
+        row(
+            "yield_alone",
+            "yield, one task",
+            1,
+            contenders!(everyone_in_every_way, yield_alone(), floor::yield_alone()),
+        ),
         row(
             "yield_among_1000",
             "yield, 1,000 tasks",

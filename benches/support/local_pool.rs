@@ -14,19 +14,20 @@ use futures_lite::future;
 
 use super::{Drivers, Infallibly, LockAndQueue, Peer};
 
-pub struct LocalPool(RefCell<futures::executor::LocalPool>);
+/// The workload is a task, or the root future.
+pub struct LocalPool<const ROOT: bool>(RefCell<futures::executor::LocalPool>);
 
 thread_local! {
     /// Of the pool that runs a workload.
     static SPAWNER: RefCell<Option<LocalSpawner>> = const { RefCell::new(None) };
 }
 
-impl Peer for LocalPool {
-    const NAME: &'static str = "local_pool";
+impl<const ROOT: bool> Peer for LocalPool<ROOT> {
+    const NAME: &'static str = if ROOT { "local_pool_root" } else { "local_pool" };
     type Error = Infallible;
     type Handle<T: 'static> = Infallibly<RemoteHandle<T>>;
 
-    fn new(_: Drivers) -> LocalPool {
+    fn new(_: Drivers) -> Self {
         LocalPool(RefCell::new(futures::executor::LocalPool::new()))
     }
 
@@ -36,9 +37,12 @@ impl Peer for LocalPool {
 
     fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
         let spawner = self.0.borrow().spawner();
-        let workload = spawner.spawn_local_with_handle(workload).expect("the pool is there");
-        SPAWNER.set(Some(spawner));
-        self.block_on(workload)
+        SPAWNER.set(Some(spawner.clone()));
+        if ROOT {
+            self.block_on(workload)
+        } else {
+            self.block_on(spawner.spawn_local_with_handle(workload).expect("the pool is there"))
+        }
     }
 
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> Infallibly<RemoteHandle<F::Output>> {
@@ -55,7 +59,7 @@ impl Peer for LocalPool {
     }
 }
 
-impl LockAndQueue for LocalPool {
+impl<const ROOT: bool> LockAndQueue for LocalPool<ROOT> {
     type Lock = Mutex<u64>;
     type Sender = mpsc::Sender<u64>;
     type Receiver = mpsc::Receiver<u64>;

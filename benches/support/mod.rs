@@ -12,11 +12,15 @@
 //!
 //! A workload is written once, in `rows/`, and compiled for each, so that all do the same; what a contender
 //! has no means for, it has no trait for, and the row goes without it. Each stands at its best: the workload
-//! in a spawned task, for a root future is woken by a slower way in all but roundel, and no more drivers than
-//! the row needs, while roundel always has its timers and its sockets. `tokio_main` is what a program gets that
-//! asks for nothing: `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in the root future.
+//! in a spawned task, since tokio wakes its root future by a slower way, and no more drivers than the row needs,
+//! while roundel always has its timers and its sockets. Where smol or `LocalPool` are quicker with the workload
+//! as their root future, that stands in the row as well (`smol_root`, `local_pool_root`). `tokio_main` is what a
+//! program gets that asks for nothing: `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in
+//! the root future.
 //!
-//! `tokio::spawn`, which asks for `Send`, is not there: it ends in the scheduler of `LocalRuntime`.
+//! `tokio::spawn`, which asks for `Send`, is not there. It leads to the scheduler of `LocalRuntime`, and measured
+//! beside its `spawn_local` it was level, within a twentieth in every row, with `LocalSet` ahead of both to spawn
+//! and join one.
 //!
 //! The benches of criterion run one contender after the other, so pin them to one core of a machine that does
 //! nothing else, `taskset -c 1 cargo bench --bench scheduler`. `table` pins itself and takes turns.
@@ -44,14 +48,16 @@ mod roundel;
 mod smol;
 mod tokio;
 
-pub use self::local_pool::LocalPool;
 pub use self::roundel::Roundel;
-pub use self::smol::Smol;
 pub use self::tokio::{Local, Main, Set, Setting, Tokio};
 
 pub type TokioLocal = Tokio<Local>;
 pub type TokioSet = Tokio<Set>;
 pub type TokioMain = Tokio<Main>;
+pub type Smol = smol::Smol<false>;
+pub type SmolRoot = smol::Smol<true>;
+pub type LocalPool = local_pool::LocalPool<false>;
+pub type LocalPoolRoot = local_pool::LocalPool<true>;
 
 /// Thirty samples in two seconds tell a tenth from noise.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -168,6 +174,11 @@ pub type Sampler = Box<dyn FnMut(u64) -> f64>;
 macro_rules! contenders {
     (everyone, $($rest:tt)*) => {
         $crate::contenders!([Roundel, TokioLocal, TokioSet, TokioMain, Smol, LocalPool] $($rest)*)
+    };
+    (everyone_in_every_way, $($rest:tt)*) => {
+        $crate::contenders!(
+            [Roundel, TokioLocal, TokioSet, TokioMain, Smol, SmolRoot, LocalPool, LocalPoolRoot] $($rest)*
+        )
     };
     (all_but_local_pool, $($rest:tt)*) => {
         $crate::contenders!([Roundel, TokioLocal, TokioSet, TokioMain, Smol] $($rest)*)

@@ -15,20 +15,21 @@ use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{BUFFER, Drivers, Infallibly, LockAndQueue, Peer, Semaphores, Sockets, Threads, Timers};
 
-/// Leaked, a few words each, so that tasks can name the executor that they run on.
-pub struct Smol(&'static LocalExecutor<'static>);
+/// Leaked, a few words each, so that tasks can name the executor that they run on. The workload is a task, or the
+/// root future.
+pub struct Smol<const ROOT: bool>(&'static LocalExecutor<'static>);
 
 thread_local! {
     /// The one that runs a workload.
     static EXECUTOR: Cell<Option<&'static LocalExecutor<'static>>> = const { Cell::new(None) };
 }
 
-impl Peer for Smol {
-    const NAME: &'static str = "smol";
+impl<const ROOT: bool> Peer for Smol<ROOT> {
+    const NAME: &'static str = if ROOT { "smol_root" } else { "smol" };
     type Error = Infallible;
     type Handle<T: 'static> = Infallibly<Task<T>>;
 
-    fn new(_: Drivers) -> Smol {
+    fn new(_: Drivers) -> Self {
         Smol(Box::leak(Box::new(LocalExecutor::new())))
     }
 
@@ -38,7 +39,7 @@ impl Peer for Smol {
 
     fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
         EXECUTOR.set(Some(self.0));
-        self.block_on(self.0.spawn(workload))
+        if ROOT { self.block_on(workload) } else { self.block_on(self.0.spawn(workload)) }
     }
 
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> Infallibly<Task<F::Output>> {
@@ -50,13 +51,13 @@ impl Peer for Smol {
     }
 }
 
-impl Timers for Smol {
+impl<const ROOT: bool> Timers for Smol<ROOT> {
     async fn sleep(duration: Duration) {
         Timer::after(duration).await;
     }
 }
 
-impl LockAndQueue for Smol {
+impl<const ROOT: bool> LockAndQueue for Smol<ROOT> {
     type Lock = Mutex<u64>;
     type Sender = async_channel::Sender<u64>;
     type Receiver = async_channel::Receiver<u64>;
@@ -94,7 +95,7 @@ impl LockAndQueue for Smol {
     }
 }
 
-impl Semaphores for Smol {
+impl<const ROOT: bool> Semaphores for Smol<ROOT> {
     type Semaphore = Semaphore;
 
     fn semaphore(permits: usize) -> Semaphore {
@@ -107,7 +108,7 @@ impl Semaphores for Smol {
     }
 }
 
-impl Sockets for Smol {
+impl<const ROOT: bool> Sockets for Smol<ROOT> {
     type Stream = Async<TcpStream>;
 
     fn adopt(stream: TcpStream) -> io::Result<Async<TcpStream>> {
@@ -128,7 +129,7 @@ impl Sockets for Smol {
     }
 }
 
-impl Threads for Smol {
+impl<const ROOT: bool> Threads for Smol<ROOT> {
     async fn to_thread(closure: impl FnOnce() -> u64 + Send + 'static) -> u64 {
         blocking::unblock(closure).await
     }

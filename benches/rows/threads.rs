@@ -14,7 +14,7 @@
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 
@@ -32,7 +32,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row(
             "wake_from_thread",
             "a wake from another thread, round trip, one core",
-            contenders!(everyone, wake_from_thread(), floor::to_thread()),
+            contenders!(everyone, wake_from_thread(), floor::wake_from_thread()),
         ),
     ]
 }
@@ -48,12 +48,12 @@ fn to_thread<P: Threads>() -> Sampler {
 
 fn wake_from_thread<P: Peer>() -> Sampler {
     inside::<P>(Drivers::TimeAndSockets, async |batches| {
-        // One waiter, one woken: a flag of the process will do.
-        static WOKEN: AtomicBool = AtomicBool::new(false);
         let (asks, asked) = mpsc::channel::<Waker>();
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let woken = is_woken.clone();
         let thread = thread::spawn(move || {
             for waker in asked {
-                WOKEN.store(true, Ordering::Release);
+                woken.store(true, Ordering::Release);
                 waker.wake();
             }
         });
@@ -65,7 +65,7 @@ fn wake_from_thread<P: Peer>() -> Sampler {
                     has_asked = true;
                     return Poll::Pending;
                 }
-                if WOKEN.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+                if is_woken.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
         })

@@ -1,6 +1,7 @@
 //! The chart of the table: for each row how long we take for what takes tokio one.
 //!
-//! A bar from tokio's line to ours, on a scale on which twice and half are as far; the others as points. It brings
+//! A bar from tokio's line to ours, on a scale on which twice and half are as far; our share in figures
+//! beside it; the others as points. It brings
 //! a background, for it will stand on light pages and on dark ones.
 
 use std::error::Error;
@@ -29,10 +30,12 @@ const GRID: RGBColor = RGBColor(222, 222, 216);
 const AHEAD: RGBColor = RGBColor(36, 120, 180);
 const BEHIND: RGBColor = RGBColor(150, 180, 205);
 
-const WIDTH: u32 = 980;
+const WIDTH: u32 = 1000;
 const TITLES: i32 = 390;
 const HEAD: i32 = 64;
 const ROW: i32 = 24;
+/// Where our share is written out.
+const SHARES: i32 = 60;
 const FOOT: i32 = 40;
 /// Shares beyond these are drawn at the edge.
 const SCALE: std::ops::Range<f64> = 0.01..8.0;
@@ -57,20 +60,22 @@ pub(crate) fn draw(path: &Path, lines: &[Line]) -> Result<(), Box<dyn Error>> {
         TextStyle { color: color.to_backend_color(), ..style }.pos(Pos::new(horizontal, VPos::Center))
     };
 
-    legend(&root, &style(14, INK, HPos::Left))?;
+    legend(&root, &style(17, INK, HPos::Left))?;
     for (share, label) in GRID_LINES {
         let tokio = share == 1.0;
         let line = if tokio { INK.stroke_width(2) } else { GRID.stroke_width(1) };
         root.draw(&PathElement::new(vec![(place(share), HEAD), (place(share), bottom)], line))?;
-        root.draw(&Text::new(label, (place(share), bottom + 14), style(13, INK, HPos::Center)))?;
+        root.draw(&Text::new(label, (place(share), bottom + 14), style(15, INK, HPos::Center)))?;
     }
     for (n, line) in lines.iter().enumerate() {
         let middle = HEAD + ROW * n as i32 + ROW / 2;
         let title = line.title.replace('`', "");
-        root.draw(&Text::new(title, (TITLES - 12, middle), style(14, INK, HPos::Right)))?;
+        root.draw(&Text::new(title, (TITLES - 12, middle), style(17, INK, HPos::Right)))?;
         let color = if line.roundel < 1.0 { AHEAD } else { BEHIND };
         let (left, right) = (place(line.roundel.min(1.0)), place(line.roundel.max(1.0)));
         root.draw(&Rectangle::new([(left, middle - 7), (right, middle + 7)], color.filled()))?;
+        let share = format!("{:.2}", line.roundel);
+        root.draw(&Text::new(share, (WIDTH as i32 - 14, middle), style(17, color, HPos::Right)))?;
         for (other, (_, color)) in line.others.iter().zip(OTHERS) {
             if let Some(share) = *other {
                 root.draw(&Circle::new((place(share), middle), 5, BACKGROUND.filled()))?;
@@ -86,7 +91,7 @@ fn legend(
     root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     text: &TextStyle<'_>,
 ) -> Result<(), Box<dyn Error>> {
-    let said = "Time or memory of an operation, where tokio's current-thread runtime takes 1: shorter is to the left";
+    let said = "Time or memory of an operation, where tokio's current-thread runtime takes 1: less is to the left";
     root.draw(&Text::new(said, (12, 18), text.clone()))?;
     let mut left = TITLES;
     root.draw(&Rectangle::new([(left, 37), (left + 22, 49)], AHEAD.filled()))?;
@@ -95,14 +100,14 @@ fn legend(
     for (name, color) in OTHERS {
         root.draw(&Circle::new((left, 43), 4, color.filled()))?;
         root.draw(&Text::new(name, (left + 10, 43), text.clone()))?;
-        left += 24 + 8 * name.len() as i32;
+        left += 36 + 7 * name.len() as i32;
     }
     Ok(())
 }
 
 /// Where a share stands from left to right.
 fn place(share: f64) -> i32 {
-    let room = f64::from(WIDTH as i32 - TITLES - 30);
+    let room = f64::from(WIDTH as i32 - TITLES - SHARES);
     let share = share.clamp(SCALE.start, SCALE.end);
     TITLES + (room * (share / SCALE.start).ln() / (SCALE.end / SCALE.start).ln()) as i32
 }

@@ -11,7 +11,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -328,6 +329,25 @@ pub fn to_thread() -> Sampler {
     wall(move || {
         closures.send(Box::new(|| black_box(1))).expect("the thread is there");
         answers.recv().expect("it answers");
+    })
+}
+
+/// A channel to a thread, which unparks the one that asked.
+pub fn wake_from_thread() -> Sampler {
+    let (asks, asked) = mpsc::channel::<thread::Thread>();
+    let is_woken = Arc::new(AtomicBool::new(false));
+    let woken = is_woken.clone();
+    thread::spawn(move || {
+        for asker in asked {
+            woken.store(true, Ordering::Release);
+            asker.unpark();
+        }
+    });
+    wall(move || {
+        asks.send(thread::current()).expect("the thread is there");
+        while !is_woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
     })
 }
 

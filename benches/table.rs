@@ -45,7 +45,7 @@ fn main() {
         println!("{}", taken.to_line());
         figures.push(taken);
     }
-    if test {
+    if test || figures.is_empty() {
         return;
     }
     let lines: Vec<_> = figures.iter().map(Figures::to_chart).collect();
@@ -61,7 +61,8 @@ fn arguments() -> (Vec<String>, PathBuf) {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--svg" => svg = arguments.next().expect("--svg wants a path").into(),
-            "--bench" | "--test" => {}
+            // Other flags are criterion's, for `cargo bench -- --flag` gives them to all.
+            flag if flag.starts_with("--") => {}
             word => words.push(word.to_owned()),
         }
     }

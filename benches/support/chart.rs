@@ -1,8 +1,7 @@
 //! The chart of the table: for each row how long we take for what takes tokio one.
 //!
-//! A bar from tokio's line to ours, on a scale on which twice and half are as far; our share in figures
-//! beside it; the others as points. It brings
-//! a background, for it will stand on light pages and on dark ones.
+//! A bar from tokio's line to ours, on a scale on which twice and half are as far, and our share in figures beside
+//! it; the others as points. It brings a background, for it will stand on light pages and on dark ones.
 
 use std::error::Error;
 use std::path::Path;

@@ -93,9 +93,8 @@ fn main() {
     println!("|---|---|---:|---:|---:|---:|---:|");
     for question in QUESTIONS {
         if words.is_empty() || words.iter().any(|word| question.title.contains(word)) {
-            let figures = sizes.map(|size| question.ask(size, test));
-            for (n, name) in [Roundel::NAME, TokioLocal::NAME].into_iter().enumerate() {
-                let line = figures.map(|figures| figures[n]);
+            let figures = question.ask(sizes, test);
+            for (name, line) in [Roundel::NAME, TokioLocal::NAME].into_iter().zip(figures) {
                 let growth = line[line.len() - 1] / line[0];
                 println!("| {} | {name} | {} | {growth:.2} |", question.title, line.map(with_digits).join(" | "));
             }
@@ -104,23 +103,44 @@ fn main() {
 }
 
 impl Question {
-    /// What an operation costs among so many tasks, for each contender.
-    fn ask(&self, tasks: u64, test: bool) -> [f64; 2] {
-        let operations = (self.operations)(tasks);
-        let batches = if test { 1 } else { self.enough.div_ceil(operations) };
-        let mut samplers = self.contenders.map(|make| make(tasks));
-        let mut samples = [const { Vec::new() }; 2];
-        for round in 0..if test { 1 } else { ROUNDS + 1 } {
-            for n in 0..samplers.len() {
-                let turn = (round + n) % samplers.len();
-                let sample = samplers[turn](batches) / (batches * operations) as f64;
-                // The first round makes room and warms up.
-                if round > 0 || test {
-                    samples[turn].push(sample);
+    /// What an operation costs each contender among so many tasks. All sizes have a part in every round, so that
+    /// what the machine does meanwhile is not taken for growth.
+    fn ask(&self, sizes: [u64; 4], test: bool) -> [[f64; 4]; 2] {
+        let mut parts = self.contenders.map(|make| sizes.map(|tasks| Part::prepare(self, make, tasks, test)));
+        for round in 0..if test { 1 } else { ROUNDS } {
+            for size in 0..sizes.len() {
+                for n in 0..parts.len() {
+                    let turn = (round + n) % parts.len();
+                    parts[turn][size].sample();
                 }
             }
         }
-        samples.map(median)
+        parts.map(|parts| parts.map(|part| median(part.figures)))
+    }
+}
+
+/// One contender's samples among so many tasks.
+struct Part {
+    sampler: Sampler,
+    batches: u64,
+    operations: u64,
+    figures: Vec<f64>,
+}
+
+impl Part {
+    fn prepare(question: &Question, make: Make, tasks: u64, test: bool) -> Part {
+        let operations = (question.operations)(tasks);
+        let batches = if test { 1 } else { question.enough.div_ceil(operations) };
+        let mut part = Part { sampler: make(tasks), batches, operations: batches * operations, figures: Vec::new() };
+        if !test {
+            // Makes room, and warms up.
+            (part.sampler)(batches);
+        }
+        part
+    }
+
+    fn sample(&mut self) {
+        self.figures.push((self.sampler)(self.batches) / self.operations as f64);
     }
 }
 

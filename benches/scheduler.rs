@@ -5,5 +5,5 @@ mod rows;
 mod support;
 
 fn main() {
-    support::measure(rows::rows());
+    support::measure(rows::task_rows().into_iter().chain(rows::loop_rows()).collect());
 }

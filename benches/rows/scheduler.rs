@@ -26,7 +26,7 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::contenders;
-use crate::support::{Drivers, Peer, Row, Sampler, floor, inside, nanos, wall_time};
+use crate::support::{Contender, Drivers, Peer, Row, Sampler, floor, inside, nanos, wall_time};
 
 const SPAWNED: u64 = 100_000;
 const YIELDERS: u64 = 1_000;
@@ -35,8 +35,12 @@ const YIELDS: u64 = 100;
 const RALLIES: u64 = 1_000;
 const WAITERS: u64 = 10_000;
 
-pub(crate) fn rows() -> Vec<Row> {
-    let row = |id, title, operations, contenders| Row { group: "scheduler", id, title, operations, contenders };
+fn row(id: &'static str, title: &'static str, operations: u64, contenders: Vec<Contender>) -> Row {
+    Row { group: "scheduler", id, title, operations, contenders }
+}
+
+/// What happens inside a loop.
+pub(crate) fn task_rows() -> Vec<Row> {
     vec![
         row(
             "spawn_and_join",
@@ -74,6 +78,12 @@ pub(crate) fn rows() -> Vec<Row> {
             WAITERS,
             contenders!(everyone, wake_all(WAITERS), floor::wake_all(WAITERS)),
         ),
+    ]
+}
+
+/// What is done with a loop as a whole.
+pub(crate) fn loop_rows() -> Vec<Row> {
+    vec![
         row(
             "block_on_ready",
             "`block_on` of a ready future",

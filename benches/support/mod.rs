@@ -1,35 +1,65 @@
-//! What the benches share: the runtimes behind one trait, and how a figure is taken.
+//! What the benches share: the contenders behind a few traits, and how a figure is taken.
 //!
 //! ```text
 //!   workload<P: Peer>  --compiled for-->  roundel      EventLoop
 //!                                         tokio_local  LocalRuntime: its current-thread scheduler
 //!                                         tokio_set    LocalSet on the same scheduler
 //!                                         tokio_main   LocalRuntime, as #[tokio::main] uses it
+//!                                         smol         LocalExecutor, with async-io and its relatives
+//!                                         local_pool   LocalPool of futures: no timers, no sockets
+//!   and by hand, in floor.rs:             floor        the least code that does the job
 //! ```
 //!
-//! A workload is written once and compiled for each, so that all do the same. tokio has its best shot
-//! in the first two: `spawn_local` either way, for these futures are not `Send` (with `spawn`, which
-//! asks for `Send`, the scheduler is that of `LocalRuntime`); the workload in a spawned task, for tokio
-//! wakes its root future by a slower way; and no more drivers than the bench needs, while roundel
-//! always has its timers and its sockets. `tokio_main` is what a program gets that asks for nothing:
-//! `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in the root future.
+//! A workload is written once, in `rows/`, and compiled for each, so that all do the same; what a contender
+//! has no means for, it has no trait for, and the row goes without it. Each stands at its best: the workload
+//! in a spawned task, since tokio wakes its root future by a slower way, and no more drivers than the row needs,
+//! while roundel always has its timers and its sockets. Where smol or `LocalPool` are quicker with the workload
+//! as their root future, that stands in the row as well (`smol_root`, `local_pool_root`). `tokio_main` is what a
+//! program gets that asks for nothing: `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in
+//! the root future.
 //!
-//! Each bench ends with a table of the quickest samples, and roundel's share of the time of the
-//! quickest tokio and of `tokio_main`. Run it pinned to one core of a machine that does nothing else,
-//! `taskset -c 1 cargo bench --bench scheduler`, or the shares wander.
+//! `tokio::spawn`, which asks for `Send`, is not there. It leads to the scheduler of `LocalRuntime`, and measured
+//! beside its `spawn_local` it was level, within a twentieth in every row, with `LocalSet` ahead of both to spawn
+//! and join one.
+//!
+//! The benches of criterion run one contender after the other, so pin them to one core of a machine that does
+//! nothing else, `taskset -c 1 cargo bench --bench scheduler`. `table` pins itself and takes turns.
 
 // Each bench is a crate of its own and uses a part of this.
-#![allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub)]
+#![allow(dead_code, unused_imports, missing_docs, missing_debug_implementations, unreachable_pub)]
 
+use std::convert::Infallible;
 use std::env;
 use std::fmt::Debug;
 use std::future::Future;
+use std::io;
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Thirty samples in two seconds tell a tenth from noise, and all benches run in a few minutes.
+pub mod floor;
+mod local_pool;
+mod roundel;
+mod smol;
+mod tokio;
+
+pub use self::roundel::Roundel;
+pub use self::tokio::{Local, Main, Set, Setting, Tokio};
+
+pub type TokioLocal = Tokio<Local>;
+pub type TokioSet = Tokio<Set>;
+pub type TokioMain = Tokio<Main>;
+pub type Smol = smol::Smol<false>;
+pub type SmolRoot = smol::Smol<true>;
+pub type LocalPool = local_pool::LocalPool<false>;
+pub type LocalPoolRoot = local_pool::LocalPool<true>;
+
+/// Thirty samples in two seconds tell a tenth from noise.
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASUREMENT: Duration = Duration::from_secs(2);
 const SAMPLES: usize = 30;
@@ -46,10 +76,9 @@ pub trait Peer: Sized + 'static {
     /// Runs a workload, in a task or as the root future.
     fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output;
 
-    // The rest is called inside `block_on`.
+    // The rest, here and in the traits below, is called in a workload.
     fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> Self::Handle<F::Output>;
     fn yield_now() -> impl Future<Output = ()>;
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
 }
 
 /// What tokio is built with.
@@ -60,258 +89,207 @@ pub enum Drivers {
     TimeAndSockets,
 }
 
-pub struct Roundel(roundel::EventLoop);
+pub trait Timers: Peer {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+}
 
-impl Peer for Roundel {
-    const NAME: &'static str = "roundel";
-    type Error = roundel::JoinError;
-    type Handle<T: 'static> = roundel::JoinHandle<T>;
+/// A lock, and a queue with an end for the producer and one for the consumer.
+pub trait LockAndQueue: Peer {
+    type Lock: 'static;
+    type Sender: 'static;
+    type Receiver: 'static;
 
-    fn new(_: Drivers) -> Roundel {
-        Roundel(roundel::EventLoop::new().expect("the system has descriptors left"))
-    }
+    fn lock() -> Self::Lock;
+    /// Adds one to what the lock guards, after `meanwhile` with the lock held.
+    fn add(lock: &Self::Lock, meanwhile: impl AsyncFn()) -> impl Future<Output = ()>;
+    fn total(lock: Self::Lock) -> u64;
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
+    fn queue(room: usize) -> (Self::Sender, Self::Receiver);
+    /// Puts so many numbers into the queue, and ends it.
+    fn produce(sender: Self::Sender, items: u64) -> impl Future<Output = ()> + 'static;
+    /// Adds up what comes out, until the end.
+    fn consume(receiver: Self::Receiver) -> impl Future<Output = u64> + 'static;
+}
 
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        self.block_on(async { Self::spawn(workload).await.expect("no workload panics") })
-    }
+pub trait Semaphores: Peer {
+    type Semaphore: 'static;
 
-    fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> roundel::JoinHandle<F::Output> {
-        roundel::spawn(future)
-    }
+    fn semaphore(permits: usize) -> Self::Semaphore;
+    fn with_permit(semaphore: &Self::Semaphore, meanwhile: impl AsyncFn()) -> impl Future<Output = ()>;
+}
 
-    fn yield_now() -> impl Future<Output = ()> {
-        roundel::yield_now()
-    }
+pub trait Sockets: Peer {
+    type Stream: 'static;
 
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        roundel::sleep(duration)
+    fn adopt(stream: TcpStream) -> io::Result<Self::Stream>;
+    /// Sends so many bytes back as they come, and gives the stream back.
+    fn echo(stream: Self::Stream, bytes: usize) -> impl Future<Output = io::Result<Self::Stream>> + 'static;
+}
+
+/// Larger than a message of the echo rows, so that all can tell that a read has taken all there was.
+pub const BUFFER: usize = 1024;
+
+pub trait Threads: Peer {
+    fn to_thread(closure: impl FnOnce() -> u64 + Send + 'static) -> impl Future<Output = u64>;
+}
+
+/// A handle that tells of no failure, for a panic goes through it to whoever awaits.
+pub struct Infallibly<H>(pub H);
+
+impl<H: Future + Unpin> Future for Infallibly<H> {
+    type Output = Result<H::Output, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(Ok)
     }
 }
 
-/// tokio, set up in one of the ways there are.
-pub struct Tokio<S: Setting>(S);
-
-pub trait Setting: Sized + 'static {
-    const NAME: &'static str;
-    fn build(drivers: Drivers) -> Self;
-    fn block_on<F: Future>(&self, future: F) -> F::Output;
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output;
+/// A row of the table: what one operation costs, for everyone who can do it.
+pub struct Row {
+    /// The bench it belongs to, and its name there.
+    pub group: &'static str,
+    pub id: &'static str,
+    pub title: &'static str,
+    /// So many in a batch.
+    pub operations: u64,
+    pub contenders: Vec<Contender>,
 }
 
-impl<S: Setting> Peer for Tokio<S> {
-    const NAME: &'static str = S::NAME;
-    type Error = tokio::task::JoinError;
-    type Handle<T: 'static> = tokio::task::JoinHandle<T>;
-
-    fn new(drivers: Drivers) -> Self {
-        Tokio(S::build(drivers))
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        self.0.run(workload)
-    }
-
-    fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> tokio::task::JoinHandle<F::Output> {
-        tokio::task::spawn_local(future)
-    }
-
-    fn yield_now() -> impl Future<Output = ()> {
-        tokio::task::yield_now()
-    }
-
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
-        tokio::time::sleep(duration)
+impl Row {
+    pub fn names_contain(&self, word: &str) -> bool {
+        self.title.contains(word) || format!("{}/{}", self.group, self.id).contains(word)
     }
 }
 
-pub struct Local(tokio::runtime::LocalRuntime);
-
-impl Setting for Local {
-    const NAME: &'static str = "tokio_local";
-
-    fn build(drivers: Drivers) -> Local {
-        let runtime = builder(drivers).build_local(tokio::runtime::LocalOptions::default());
-        Local(runtime.expect("the system has descriptors left"))
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        self.block_on(async { tokio::task::spawn_local(workload).await.expect("no workload panics") })
-    }
+pub struct Contender {
+    pub name: &'static str,
+    pub make: fn() -> Sampler,
 }
 
-pub struct Set(tokio::runtime::Runtime, tokio::task::LocalSet);
+/// Does a number of batches and says what they took: nanoseconds, or bytes.
+pub type Sampler = Box<dyn FnMut(u64) -> f64>;
 
-impl Setting for Set {
-    const NAME: &'static str = "tokio_set";
-
-    fn build(drivers: Drivers) -> Set {
-        let runtime = builder(drivers).build().expect("the system has descriptors left");
-        Set(runtime, tokio::task::LocalSet::new())
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.1.block_on(&self.0, future)
-    }
-
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        self.block_on(async { tokio::task::spawn_local(workload).await.expect("no workload panics") })
-    }
-}
-
-pub struct Main(Local);
-
-impl Setting for Main {
-    const NAME: &'static str = "tokio_main";
-
-    fn build(_: Drivers) -> Main {
-        Main(Local::build(Drivers::TimeAndSockets))
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-
-    fn run<F: Future<Output: 'static> + 'static>(&self, workload: F) -> F::Output {
-        self.block_on(workload)
-    }
-}
-
-fn builder(drivers: Drivers) -> tokio::runtime::Builder {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    match drivers {
-        Drivers::None => {}
-        Drivers::Time => {
-            builder.enable_time();
-        }
-        Drivers::TimeAndSockets => {
-            builder.enable_all();
-        }
-    }
-    builder
-}
-
-/// The `main` of a bench: asks each question of every runtime in turn.
+/// The contenders that have the means, and the floor: `contenders!(everyone, workload(argument), floor)`.
 #[macro_export]
-macro_rules! ask_all {
-    ($($question:ident),* $(,)?) => {
-        fn main() {
-            let mut bench = $crate::support::Bench::new();
-            $(
-                $question::<$crate::support::Roundel>(&mut bench);
-                $question::<$crate::support::Tokio<$crate::support::Local>>(&mut bench);
-                $question::<$crate::support::Tokio<$crate::support::Set>>(&mut bench);
-                $question::<$crate::support::Tokio<$crate::support::Main>>(&mut bench);
-            )*
-            bench.finish();
-        }
+macro_rules! contenders {
+    (everyone, $($rest:tt)*) => {
+        $crate::contenders!([Roundel, TokioLocal, TokioSet, TokioMain, Smol, LocalPool] $($rest)*)
+    };
+    (everyone_in_every_way, $($rest:tt)*) => {
+        $crate::contenders!(
+            [Roundel, TokioLocal, TokioSet, TokioMain, Smol, SmolRoot, LocalPool, LocalPoolRoot] $($rest)*
+        )
+    };
+    (all_but_local_pool, $($rest:tt)*) => {
+        $crate::contenders!([Roundel, TokioLocal, TokioSet, TokioMain, Smol] $($rest)*)
+    };
+    (roundel_and_tokio, $($rest:tt)*) => {
+        $crate::contenders!([Roundel, TokioLocal, TokioSet, TokioMain] $($rest)*)
+    };
+    ([$($peer:ident),*] $workload:ident $arguments:tt, $floor:expr) => {
+        vec![
+            $($crate::support::Contender {
+                name: <$crate::support::$peer as $crate::support::Peer>::NAME,
+                make: || $workload::<$crate::support::$peer> $arguments,
+            },)*
+            $crate::support::Contender { name: $crate::support::floor::NAME, make: || $floor },
+        ]
     };
 }
 
-/// Takes the figures of one bench.
-pub struct Bench {
-    criterion: Criterion,
-    best: Vec<Best>,
+/// Samples of what happens inside a loop that is made once and stays warm.
+pub fn inside<P: Peer>(drivers: Drivers, workload: impl AsyncFn(u64) -> f64 + Clone + 'static) -> Sampler {
+    let peer = P::new(drivers);
+    Box::new(move |batches| {
+        let workload = workload.clone();
+        peer.run(async move { workload(batches).await })
+    })
 }
 
-/// The quickest sample of one runtime at one question, in nanoseconds an operation.
-struct Best {
-    question: &'static str,
-    nanos: f64,
-}
-
-impl Bench {
-    pub fn new() -> Bench {
-        let criterion = Criterion::default().warm_up_time(WARM_UP).measurement_time(MEASUREMENT).sample_size(SAMPLES);
-        Bench { criterion: criterion.configure_from_args(), best: Vec::new() }
-    }
-
-    /// A question about what happens inside the loop. `workload` runs as a task: it is given a number
-    /// of batches to do, each of `operations` of what is asked about, and says how long they took.
-    pub fn ask<P: Peer>(
-        &mut self,
-        question: &'static str,
-        operations: u64,
-        drivers: Drivers,
-        workload: impl AsyncFn(u64) -> Duration + Copy + 'static,
-    ) {
-        let peer = P::new(drivers);
-        self.ask_outside::<P>(question, operations, |batches| peer.run(async move { workload(batches).await }));
-    }
-
-    /// A question about what happens outside of the loop.
-    pub fn ask_outside<P: Peer>(
-        &mut self,
-        question: &'static str,
-        operations: u64,
-        mut workload: impl FnMut(u64) -> Duration,
-    ) {
-        let mut best = Best { question, nanos: f64::INFINITY };
-        let mut group = self.criterion.benchmark_group(question);
-        group.bench_function(P::NAME, |bencher| {
-            bencher.iter_custom(|iterations| {
-                // criterion counts single operations, and a batch cannot be divided.
-                let batches = iterations.div_ceil(operations);
-                let seconds = workload(batches).as_secs_f64() / (batches * operations) as f64;
-                best.nanos = best.nanos.min(seconds * 1e9);
-                Duration::from_secs_f64(seconds * iterations as f64)
-            });
-        });
-        group.finish();
-        self.best.push(best);
-    }
-
-    /// Prints the table, unless this was only a test that the bench runs.
-    pub fn finish(self) {
-        if !env::args().any(|arg| arg == "--bench") || env::args().any(|arg| arg == "--test") {
-            return;
-        }
-        println!(
-            "ns, quickest sample      roundel tokio_local   tokio_set  tokio_main   share of tokio, of tokio_main"
-        );
-        for row in self.best.chunks_exact(4) {
-            let [roundel, local, set, main] = [0, 1, 2, 3].map(|peer| row[peer].nanos);
-            if roundel.is_finite() {
-                let (of_best, of_main) = (roundel / local.min(set), roundel / main);
-                let question = row[0].question;
-                println!(
-                    "{question:20} {roundel:11.1} {local:11.1} {set:11.1} {main:11.1}   {of_best:.2}, {of_main:.2}"
-                );
-            }
-        }
-    }
-}
-
-/// How long so many batches took on the wall's clock.
-pub async fn wall_time(batches: u64, batch: impl AsyncFn()) -> Duration {
+/// How many nanoseconds so many batches took on the wall's clock.
+pub async fn wall_time(batches: u64, batch: impl AsyncFn()) -> f64 {
     let begun = Instant::now();
     for _ in 0..batches {
         batch().await;
     }
-    begun.elapsed()
+    nanos(begun.elapsed())
 }
 
-/// How long this thread computed for them, in the program and in the system.
-pub async fn cpu_time(batches: u64, batch: impl AsyncFn()) -> Duration {
+/// How many nanoseconds this thread computed for them, in the program and in the system.
+pub async fn cpu_time(batches: u64, batch: impl AsyncFn()) -> f64 {
     let begun = thread_cpu_time();
     for _ in 0..batches {
         batch().await;
     }
-    thread_cpu_time() - begun
+    nanos(thread_cpu_time() - begun)
 }
 
-fn thread_cpu_time() -> Duration {
+pub fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+pub fn nanos(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e9
+}
+
+/// Takes the figures of one bench with criterion.
+pub fn measure(rows: Vec<Row>) {
+    let criterion = Criterion::default().warm_up_time(WARM_UP).measurement_time(MEASUREMENT).sample_size(SAMPLES);
+    let mut criterion = criterion.configure_from_args();
+    for row in rows {
+        let mut group = criterion.benchmark_group(format!("{}/{}", row.group, row.id));
+        for contender in &row.contenders {
+            // Made when it is asked, for a filter may have left it out.
+            let mut sampler = None;
+            group.bench_function(contender.name, |bencher| {
+                bencher.iter_custom(|iterations| {
+                    // criterion counts single operations, and a batch cannot be divided.
+                    let batches = iterations.div_ceil(row.operations);
+                    let sampler = sampler.get_or_insert_with(contender.make);
+                    let each = sampler(batches) / (batches * row.operations) as f64;
+                    Duration::from_secs_f64(each * iterations as f64 / 1e9)
+                });
+            });
+        }
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+/// Whether this is only a test that the bench runs: `cargo bench -- --test`, or `cargo test --benches`.
+pub fn only_a_test() -> bool {
+    !env::args().any(|arg| arg == "--bench") || env::args().any(|arg| arg == "--test")
+}
+
+/// Keeps this thread, and those it will start, on the last core that it may use; says which.
+pub fn pin_to_one_core() -> usize {
+    let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
+    let core = (0..CpuSet::MAX_CPU).rfind(|&core| allowed.is_set(core)).expect("it runs somewhere");
+    let mut one = CpuSet::new();
+    one.set(core);
+    sched_setaffinity(None, &one).expect("a thread may run in fewer places than it did");
+    core
+}
+
+/// The middle one.
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// One digit behind the point where it matters, and commas between thousands.
+pub fn with_digits(figure: f64) -> String {
+    if figure < 10.0 && figure.fract() != 0.0 {
+        return format!("{figure:.1}");
+    }
+    let digits = format!("{figure:.0}");
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

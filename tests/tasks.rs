@@ -51,8 +51,8 @@ use std::thread;
 use std::time::Duration;
 
 use roundel::{
-    Clock, Event, EventLoop, Handle, Instant, JoinHandle, Observer, Outcome, Waits, all_tasks, current_task, sleep,
-    spawn, spawn_named, yield_now,
+    CancelHandle, Clock, Event, EventLoop, Handle, Instant, JoinHandle, Observer, Outcome, Waits, all_tasks,
+    current_task, sleep, spawn, spawn_named, yield_now,
 };
 use support::{OnDrop, Trace, counting_waker, millis, panic_text, panics_during, virtual_loop};
 
@@ -142,6 +142,30 @@ fn a_cancelled_task_is_finished_only_once_its_future_is_dropped() {
         assert!(task.is_finished());
         assert_eq!(trace.take(), ["dropped"]);
     });
+}
+
+#[test]
+fn a_message_is_read_before_the_next_turn() {
+    let trace = Trace::new();
+    virtual_loop().block_on(async {
+        let second: Rc<Cell<Option<CancelHandle>>> = Rc::default();
+        let first = {
+            let (trace, second) = (trace.clone(), second.clone());
+            spawn(async move {
+                trace.note("first");
+                // As another thread would: it does not wait for the round to end.
+                second.take().unwrap().cancel();
+            })
+        };
+        let task = {
+            let trace = trace.clone();
+            spawn(async move { trace.note("second") })
+        };
+        second.set(Some(task.cancel_handle()));
+        first.await.unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+    assert_eq!(trace.take(), ["first"]);
 }
 
 #[test]

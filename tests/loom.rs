@@ -34,7 +34,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
-use answer::{Answer, answer};
+use answer::{Answer, Told, answer, answer_watched_by};
 use arena::Key;
 use inbox::{Address, Errand, Mail};
 use pool::Pool;
@@ -330,8 +330,8 @@ fn an_answer_meets_the_one_who_awaits_it() {
     model("an answer and the one who awaits it", || {
         let bed = Bed::new();
         let address = open(&bed);
-        let (answer, asker) = answer();
-        let told = asker.told();
+        let told = Told::not_yet();
+        let (answer, asker) = answer_watched_by(Some((Waker::noop().clone(), told.clone())));
         let other = thread::spawn(move || answer.give(Ok(7)));
         let waker = Waker::from(StdArc::new(TaskWaker(address.number(), key(0))));
         let mut cx = Context::from_waker(&waker);

@@ -90,7 +90,7 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give(&self, outcome: Outcome<T>) {
+    fn give(&self, outcome: Outcome<T>, first: impl FnOnce()) {
         let mut state = self.lock();
         if !matches!(*state, State::Open { .. }) {
             // Nobody asks, or it was called off and whoever had the work lets it go now.
@@ -98,6 +98,7 @@ impl<T> Shared<T> {
             drop(outcome);
             return;
         }
+        first();
         let before = mem::replace(&mut *state, State::Given(outcome));
         drop(state);
         self.tell(before);
@@ -149,9 +150,15 @@ impl<T> Answer<T> {
         self.shared.clone().map(UnderWay)
     }
 
-    pub(crate) fn give(mut self, outcome: Outcome<T>) {
+    pub(crate) fn give(self, outcome: Outcome<T>) {
+        self.give_after(outcome, || ());
+    }
+
+    /// The same, but `first` runs before anybody can know the answer, under its lock. If nobody asks it does
+    /// not run: the outcome is dropped instead, and a destructor may take its time.
+    pub(crate) fn give_after(mut self, outcome: Outcome<T>, first: impl FnOnce()) {
         if let Some(shared) = self.shared.take() {
-            shared.give(outcome);
+            shared.give(outcome, first);
         }
     }
 }
@@ -159,7 +166,7 @@ impl<T> Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            shared.give(Err(JoinError::cancelled(None)));
+            shared.give(Err(JoinError::cancelled(None)), || ());
         }
     }
 }

@@ -62,10 +62,10 @@ where
     let third = looks_out.then(|| (waker_of_nobody(parts.scheduler.tasks().address().number()), Told::not_yet()));
     let expected = third.as_ref().map(|(_, told)| (driver.clone(), driver.look_out_for(told.clone())));
     let (answer, asker) = answer_watched_by(third);
-    let job = move || {
+    let job = move |worked: &dyn Fn()| {
         if answer.begin() {
             let result = panic::catch_unwind(AssertUnwindSafe(closure));
-            answer.give(result.map_err(|payload| JoinError::panicked(None, payload)));
+            answer.give_after(result.map_err(|payload| JoinError::panicked(None, payload)), worked);
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();

@@ -63,8 +63,6 @@ impl Driver {
             due: RefCell::new(Wakers::new()),
             closed: Cell::new(false),
         };
-        // The wheel starts today, not at the beginning of time.
-        driver.wheel.borrow_mut().advance(tick_before(driver.now.get()), &mut Wakers::new());
         Ok((driver, unpark))
     }
 

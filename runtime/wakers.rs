@@ -30,6 +30,7 @@ impl Wakers {
         Wakers { first: None, rest: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, waker: Waker) {
         match self.first {
             None => self.first = Some(waker),
@@ -38,6 +39,7 @@ impl Wakers {
     }
 
     // Apart from `push`, so that the first one stays a comparison.
+    #[inline(never)]
     fn push_behind(&mut self, waker: Waker) {
         if self.rest.capacity() == 0 {
             self.rest = find_room();
@@ -77,6 +79,7 @@ fn find_room() -> Vec<Waker> {
     ROOM.try_with(Cell::take).unwrap_or_default()
 }
 
+#[inline(never)]
 fn leave_room(room: Vec<Waker>) {
     if room.capacity() <= LARGEST_ROOM {
         let _ = ROOM.try_with(|last| last.set(room));

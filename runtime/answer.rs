@@ -30,19 +30,17 @@ pub(crate) fn answer<T>() -> (Answer<T>, Asker<T>) {
 }
 
 /// The same, with a third party that is woken when all is told, whoever awaits the answer or not.
-pub(crate) fn answer_watched_by<T>(third: Option<Waker>) -> (Answer<T>, Asker<T>) {
-    let open = State::Open { work: Work::Waiting, waker: None };
-    let told = Told(Arc::new(AtomicBool::new(false)));
-    let shared = Arc::new(Shared { state: Mutex::new(open), given: Condvar::new(), told, third });
+pub(crate) fn answer_watched_by<T>(third: Option<(Waker, Told)>) -> (Answer<T>, Asker<T>) {
+    let open = State::Open { work: Work::Waiting, waker: None, blocks: false };
+    let shared = Arc::new(Shared { state: Mutex::new(open), given: Condvar::new(), third });
     (Answer { shared: Some(shared.clone()) }, Asker { shared })
 }
 
 struct Shared<T> {
     state: Mutex<State<T>>,
     given: Condvar,
-    told: Told,
-    /// Of this runtime: what it does can neither panic nor wait.
-    third: Option<Waker>,
+    /// The waker is one of this runtime: what it does can neither panic nor wait.
+    third: Option<(Waker, Told)>,
 }
 
 /// Whether an answer was given and whoever awaits it was woken. To be kept by a third party.
@@ -50,6 +48,10 @@ struct Shared<T> {
 pub(crate) struct Told(Arc<AtomicBool>);
 
 impl Told {
+    pub(crate) fn not_yet() -> Told {
+        Told(Arc::new(AtomicBool::new(false)))
+    }
+
     /// True only after the wake was done: who sees it finds the wake where wakes go.
     pub(crate) fn is_told(&self) -> bool {
         self.0.load(Ordering::Acquire)
@@ -60,6 +62,8 @@ enum State<T> {
     Open {
         work: Work,
         waker: Option<Waker>,
+        /// Whether a thread waits.
+        blocks: bool,
     },
     Given(Outcome<T>),
     /// The asker has had it, or has stopped the work and gone.
@@ -86,7 +90,7 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give(&self, outcome: Outcome<T>) {
+    fn give(&self, outcome: Outcome<T>, first: impl FnOnce()) {
         let mut state = self.lock();
         if !matches!(*state, State::Open { .. }) {
             // Nobody asks, or it was called off and whoever had the work lets it go now.
@@ -94,6 +98,7 @@ impl<T> Shared<T> {
             drop(outcome);
             return;
         }
+        first();
         let before = mem::replace(&mut *state, State::Given(outcome));
         drop(state);
         self.tell(before);
@@ -101,13 +106,17 @@ impl<T> Shared<T> {
 
     /// After the answer was given: tells whoever waits for it.
     fn tell(&self, before: State<T>) {
-        self.given.notify_all();
-        if let State::Open { waker: Some(waker), .. } = before {
+        let State::Open { waker, blocks, .. } = before else { return };
+        // To notify nobody takes a system call as well.
+        if blocks {
+            self.given.notify_all();
+        }
+        if let Some(waker) = waker {
             // It may be a foreign one, whose panic must not keep the rest from being told.
             quietly(|| waker.wake());
         }
-        self.told.0.store(true, Ordering::Release);
-        if let Some(third) = &self.third {
+        if let Some((third, told)) = &self.third {
+            told.0.store(true, Ordering::Release);
             third.wake_by_ref();
         }
     }
@@ -141,9 +150,15 @@ impl<T> Answer<T> {
         self.shared.clone().map(UnderWay)
     }
 
-    pub(crate) fn give(mut self, outcome: Outcome<T>) {
+    pub(crate) fn give(self, outcome: Outcome<T>) {
+        self.give_after(outcome, || ());
+    }
+
+    /// The same, but `first` runs before anybody can know the answer, under its lock. If nobody asks it does
+    /// not run: the outcome is dropped instead, and a destructor may take its time.
+    pub(crate) fn give_after(mut self, outcome: Outcome<T>, first: impl FnOnce()) {
         if let Some(shared) = self.shared.take() {
-            shared.give(outcome);
+            shared.give(outcome, first);
         }
     }
 }
@@ -151,7 +166,7 @@ impl<T> Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            shared.give(Err(JoinError::cancelled(None)));
+            shared.give(Err(JoinError::cancelled(None)), || ());
         }
     }
 }
@@ -200,7 +215,8 @@ impl<T> Asker<T> {
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Poll<Option<Outcome<T>>> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.shared.lock();
-        while matches!(*state, State::Open { .. }) {
+        while let State::Open { blocks, .. } = &mut *state {
+            *blocks = true;
             state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => self.shared.given.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => return Poll::Pending,
@@ -234,11 +250,6 @@ impl<T> Asker<T> {
         if let Work::Stoppable(stop) = before {
             stop();
         }
-    }
-
-    /// For a third party: whether whoever awaits the answer was told.
-    pub(crate) fn told(&self) -> Told {
-        self.shared.told.clone()
     }
 
     pub(crate) fn is_given(&self) -> bool {

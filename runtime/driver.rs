@@ -63,8 +63,6 @@ impl Driver {
             due: RefCell::new(Wakers::new()),
             closed: Cell::new(false),
         };
-        // The wheel starts today, not at the beginning of time.
-        driver.wheel.borrow_mut().advance(tick_before(driver.now.get()), &mut Wakers::new());
         Ok((driver, unpark))
     }
 
@@ -260,7 +258,7 @@ fn tick_after(deadline: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::answer;
+    use crate::answer::answer_watched_by;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -287,10 +285,11 @@ mod tests {
     fn a_thread_that_has_told_its_answer_does_not_keep_virtual_time_from_jumping() {
         let (driver, _unpark) = in_virtual_time();
         assert!(driver.may_jump());
-        let (given, given_asker) = answer();
-        let (dropped, dropped_asker) = answer::<()>();
-        driver.look_out_for(given_asker.told());
-        let forgotten = driver.look_out_for(dropped_asker.told());
+        let [one, other] = [(); 2].map(|()| (Waker::noop().clone(), Told::not_yet()));
+        driver.look_out_for(one.1.clone());
+        let forgotten = driver.look_out_for(other.1.clone());
+        let (given, _given_asker) = answer_watched_by(Some(one));
+        let (dropped, _dropped_asker) = answer_watched_by::<()>(Some(other));
         assert!(!driver.may_jump());
         given.give(Ok(()));
         assert!(!driver.may_jump(), "the other one still owes its answer");

@@ -1,15 +1,20 @@
 //! The pool: threads that run closures which would block the loop.
 //!
 //! ```text
-//!   submit ---> jobs: [ a ][ b ] ---> an idle thread, or a new one while there are fewer than the limit
+//!   submit ---> jobs: [ a ][ b ] ---> a thread that is about to look, an idle one, or a new one while
+//!                                     there are fewer than the limit
 //! ```
 //!
-//! Threads start when there is work and no idle thread, and go home after ten idle seconds.
+//! Threads start when there is work and no free thread, and go home after ten idle seconds. A thread
+//! is free from when its job says so: who is told a result and has more to do then finds that thread, still
+//! warm, and neither wakes another nor starts one. (On one processor that takes a third off the price of a trip.)
 //!
-//! Promises: no more threads than the limit; a job that was accepted runs once, or is dropped unrun if
+//! Promises: no more threads than the limit; jobs that are submitted one after another, each when the one
+//! before has answered, are run by one thread; a job that was accepted runs once, or is dropped unrun if
 //! the pool is closed first; closing waits for nobody: jobs under way finish by themselves.
 //! Does not know: tasks, loops, wakers.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -23,7 +28,9 @@ use crate::locks::{Arc, Condvar, Mutex, MutexGuard, PoisonError, ThreadBuilder};
 /// Longer than most pauses between bursts, short enough not to hold an idle program's memory.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+/// What a thread is to do. It is given a function to call once the work is done and only the telling is
+/// left, which may not wait for another job.
+pub(crate) type Job = Box<dyn FnOnce(&dyn Fn()) + Send>;
 
 /// A bounded set of threads, shared with them.
 pub(crate) struct Pool {
@@ -40,7 +47,10 @@ struct Shared {
 struct State {
     jobs: VecDeque<Job>,
     threads: usize,
+    /// Threads that sleep until they are notified.
     idle: usize,
+    /// Threads that have worked, tell of it, and look for the next job after that.
+    coming: usize,
     closed: bool,
 }
 
@@ -64,7 +74,10 @@ impl Pool {
             return Err(io::Error::other("the event loop of this to_thread() is gone"));
         }
         state.jobs.push_back(job);
-        if state.idle >= state.jobs.len() {
+        if state.coming >= state.jobs.len() {
+            return Ok(());
+        }
+        if state.coming + state.idle >= state.jobs.len() {
             drop(state);
             self.shared.work.notify_one();
             return Ok(());
@@ -139,9 +152,15 @@ impl Shared {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
+                let coming = Cell::new(false);
+                let worked = || {
+                    self.lock().coming += 1;
+                    coming.set(true);
+                };
                 // A job catches its own panics; what still comes out must not cost the pool a thread.
-                let _ = panic::catch_unwind(AssertUnwindSafe(job));
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| job(&worked)));
                 state = self.lock();
+                state.coming -= usize::from(coming.get());
                 continue;
             }
             if state.closed {

@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::answer::{Asker, answer_watched_by};
+use crate::answer::{Asker, Told, answer_watched_by};
 use crate::arena::Key;
 use crate::context;
 use crate::driver::Driver;
@@ -59,16 +59,16 @@ where
     let driver = &parts.driver;
     // In virtual time the loop itself looks out for the answer, whoever awaits it.
     let looks_out = driver.clock().is_virtual();
-    let (answer, asker) =
-        answer_watched_by(looks_out.then(|| waker_of_nobody(parts.scheduler.tasks().address().number())));
-    let job = move || {
+    let third = looks_out.then(|| (waker_of_nobody(parts.scheduler.tasks().address().number()), Told::not_yet()));
+    let expected = third.as_ref().map(|(_, told)| (driver.clone(), driver.look_out_for(told.clone())));
+    let (answer, asker) = answer_watched_by(third);
+    let job = move |worked: &dyn Fn()| {
         if answer.begin() {
             let result = panic::catch_unwind(AssertUnwindSafe(closure));
-            answer.give(result.map_err(|payload| JoinError::panicked(None, payload)));
+            answer.give_after(result.map_err(|payload| JoinError::panicked(None, payload)), worked);
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
-    let expected = looks_out.then(|| (driver.clone(), driver.look_out_for(asker.told())));
     ThreadHandle { asker, refused, expected }
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct TimerWheel {
     /// The tick up to which everything has fired.
     now: u64,
     timers: Arena<Linked<Timer>>,
-    // Boxed, and made in the box: 6 KiB on the stack would be much for a small thread.
+    /// Made with the first timer, for 6 KiB are most of what a loop is made of. Boxed, and made in the box:
+    /// on the stack they would be much for a small thread.
     levels: Box<[Level]>,
     far: List,
 }
@@ -69,14 +70,15 @@ enum Place {
 
 impl TimerWheel {
     pub(crate) fn new() -> TimerWheel {
-        let slot = Slot { timers: List::new(), earliest: u64::MAX };
-        let levels = (0..LEVELS).map(|_| Level { occupied: 0, slots: [slot; SLOTS] }).collect();
-        TimerWheel { now: 0, timers: Arena::new(), levels, far: List::new() }
+        TimerWheel { now: 0, timers: Arena::new(), levels: Box::default(), far: List::new() }
     }
 
     /// Keeps `waker` until the tick `deadline`; a deadline that has passed counts as the next tick.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
+        if self.levels.is_empty() {
+            self.levels = levels();
+        }
         let deadline = deadline.max(self.now + 1);
         let key = self.timers.insert(Linked::new(Timer { deadline, waker }));
         self.place(key, deadline);
@@ -204,6 +206,12 @@ impl TimerWheel {
             Place::Slot { level, slot } => self.levels[level].clear(slot),
         }
     }
+}
+
+#[cold]
+fn levels() -> Box<[Level]> {
+    let slot = Slot { timers: List::new(), earliest: u64::MAX };
+    (0..LEVELS).map(|_| Level { occupied: 0, slots: [slot; SLOTS] }).collect()
 }
 
 impl Level {

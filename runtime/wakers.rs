@@ -1,15 +1,26 @@
 //! Wakers taken out of some structure, to be woken once its borrow is let go.
 //!
 //! Promises: the wakers are woken in the order in which they were pushed; one that panics does not
-//! keep the others asleep; a single one needs no allocation.
+//! keep the others asleep; a single one needs no allocation, and a crowd none but the first of its size
+//! on a thread.
 //! Does not know: whose they are.
 
+use std::cell::Cell;
+use std::mem;
 use std::task::Waker;
+
+thread_local! {
+    /// The room of the last crowd, for the next one.
+    static ROOM: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
+}
+
+/// A larger crowd leaves its room to the system: so a thread keeps a megabyte at most.
+const LARGEST_ROOM: usize = (1 << 20) / size_of::<Waker>();
 
 /// A handful of wakers. Dropping it wakes whoever is left.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    // The first one apart: one release mostly wakes one waiter, and that should not allocate.
+    // The first one apart: one release mostly wakes one waiter, and that should not even look for room.
     first: Option<Waker>,
     rest: Vec<Waker>,
 }
@@ -19,11 +30,21 @@ impl Wakers {
         Wakers { first: None, rest: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, waker: Waker) {
         match self.first {
             None => self.first = Some(waker),
-            Some(_) => self.rest.push(waker),
+            Some(_) => self.push_behind(waker),
         }
+    }
+
+    // Apart from `push`, so that the first one stays a comparison.
+    #[inline(never)]
+    fn push_behind(&mut self, waker: Waker) {
+        if self.rest.capacity() == 0 {
+            self.rest = find_room();
+        }
+        self.rest.push(waker);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,6 +68,21 @@ impl Drop for Wakers {
     #[inline]
     fn drop(&mut self) {
         self.wake_all();
+        if self.rest.capacity() > 0 {
+            leave_room(mem::take(&mut self.rest));
+        }
+    }
+}
+
+fn find_room() -> Vec<Waker> {
+    // A thread that is about to end keeps none.
+    ROOM.try_with(Cell::take).unwrap_or_default()
+}
+
+#[inline(never)]
+fn leave_room(room: Vec<Waker>) {
+    if room.capacity() <= LARGEST_ROOM {
+        let _ = ROOM.try_with(|last| last.set(room));
     }
 }
 

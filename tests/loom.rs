@@ -21,6 +21,7 @@
 //! | the answer, and whoever awaits it | an_answer_meets_the_one_who_awaits_it | K19, B8 |
 //! | the answer, and whoever goes away | an_answer_meets_an_asker_who_goes | K19 |
 //! | a job, and a thread that goes idle | a_job_meets_a_thread_that_goes_idle | B1 |
+//! | a job, and a thread that tells of the one before | jobs_one_after_another_are_run_by_one_thread | B1 |
 //! | jobs that need each other | jobs_that_need_each_other_get_a_thread_each | B1 |
 //! | a job, and the pool's end | a_job_meets_the_end_of_the_pool | B2, B3, B4 |
 #![cfg(loom)]
@@ -34,7 +35,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
-use answer::{Answer, answer};
+use answer::{Answer, Told, answer, answer_watched_by};
 use arena::Key;
 use inbox::{Address, Errand, Mail};
 use pool::Pool;
@@ -330,8 +331,8 @@ fn an_answer_meets_the_one_who_awaits_it() {
     model("an answer and the one who awaits it", || {
         let bed = Bed::new();
         let address = open(&bed);
-        let (answer, asker) = answer();
-        let told = asker.told();
+        let told = Told::not_yet();
+        let (answer, asker) = answer_watched_by(Some((Waker::noop().clone(), told.clone())));
         let other = thread::spawn(move || answer.give(Ok(7)));
         let waker = Waker::from(StdArc::new(TaskWaker(address.number(), key(0))));
         let mut cx = Context::from_waker(&waker);
@@ -375,9 +376,9 @@ fn an_answer_meets_an_asker_who_goes() {
 
 /// A job that answers, as thread.rs makes it.
 fn job(answer: Answer<u32>, value: u32) -> pool::Job {
-    Box::new(move || {
+    Box::new(move |worked| {
         if answer.begin() {
-            answer.give(Ok(value));
+            answer.give_after(Ok(value), worked);
         }
     })
 }
@@ -402,6 +403,20 @@ fn a_job_meets_a_thread_that_goes_idle() {
 }
 
 #[test]
+fn jobs_one_after_another_are_run_by_one_thread() {
+    bounded(None, "two jobs, one after the other", || {
+        let pool = Pool::new(Some(2));
+        for value in [1, 2] {
+            let (answer, asker) = answer();
+            pool.submit(job(answer, value)).unwrap();
+            assert!(matches!(asker.wait(None), Poll::Ready(Some(Ok(it))) if it == value));
+        }
+        assert_eq!(pool.threads(), 1, "it was about to look for more");
+        assert!(pool.close().is_empty());
+    });
+}
+
+#[test]
 fn jobs_that_need_each_other_get_a_thread_each() {
     bounded(2, "two jobs that need each other, and one idle thread", || {
         let pool = Pool::new(Some(2));
@@ -410,7 +425,7 @@ fn jobs_that_need_each_other_get_a_thread_each() {
         assert!(matches!(asker.wait(None), Poll::Ready(Some(Ok(0)))));
         let (first, first_asker) = answer::answer();
         let (second, second_asker) = answer::answer();
-        pool.submit(Box::new(move || {
+        pool.submit(Box::new(move |_| {
             let _ = second_asker.wait(None);
             first.give(Ok(1));
         }))

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use futures::poll;
-use roundel::sync::{Event, Lock, Queue, Semaphore, oneshot};
+use roundel::sync::{Barrier, Condition, Event, Lock, Queue, Semaphore, oneshot};
 use roundel::{EventLoop, spawn, yield_now};
 
 /// The system's allocator, counting what this thread asks of it.
@@ -123,7 +123,6 @@ fn a_hundred_allocate_nothing<P: 'static>(what: &str, primitive: P, round: impl 
     });
 }
 
-// Not here: a crowd that one call wakes, for its wakers are taken out into a list before the first is woken.
 #[test]
 fn whoever_stands_in_line_allocates_nothing() {
     a_hundred_allocate_nothing("a lock", Lock::new(0), async |lock| {
@@ -160,6 +159,40 @@ fn whoever_stands_in_line_allocates_nothing() {
         let _waits = poll!(wait.as_mut());
         event.set();
         wait.await;
+    });
+}
+
+#[test]
+fn a_crowd_that_one_call_wakes_allocates_nothing() {
+    a_hundred_allocate_nothing("a barrier", Barrier::new(TASKS), async |barrier| {
+        barrier.wait().await;
+    });
+    // The last to come wakes those who came before.
+    let is_last = |arrived: &Cell<usize>| {
+        arrived.set(arrived.get() + 1);
+        arrived.get().is_multiple_of(TASKS)
+    };
+    a_hundred_allocate_nothing("an event", (Event::new(), Cell::new(0)), async move |(event, arrived)| {
+        if is_last(arrived) {
+            event.set();
+            return event.clear();
+        }
+        event.wait().await;
+    });
+    let condition = (Lock::new(()), Condition::new(), Cell::new(0));
+    a_hundred_allocate_nothing("a condition", condition, async move |(lock, condition, arrived)| {
+        let guard = lock.acquire().await;
+        if is_last(arrived) {
+            return condition.notify_all();
+        }
+        drop(condition.wait(guard).await);
+    });
+    let semaphore = (Semaphore::new(0), Cell::new(0));
+    a_hundred_allocate_nothing("permits for all", semaphore, async move |(semaphore, arrived)| {
+        if is_last(arrived) {
+            return semaphore.add_permits(TASKS - 1);
+        }
+        semaphore.acquire().await.unwrap().forget();
     });
 }
 

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use roundel::{Clock, Event, EventLoop, Instant, Observer, block_on, sleep, spawn, timeout, to_thread, yield_now};
@@ -53,6 +54,17 @@ fn each_closure_is_called_once() {
     let count = calls.clone();
     block_on(async move { to_thread(move || count.fetch_add(1, Ordering::SeqCst)).await }).unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn closures_one_after_another_are_run_by_one_thread() {
+    block_on(async {
+        let first = to_thread(|| thread::current().id()).await.unwrap();
+        for _ in 0..1_000 {
+            // The first has told its answer and may not have looked for more work yet.
+            assert_eq!(to_thread(|| thread::current().id()).await.unwrap(), first);
+        }
+    });
 }
 
 #[test]

@@ -15,207 +15,296 @@
 //! one, and timers with the same deadline always share a slot, in the order in which they came.
 //! (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987; the digits are tokio's.)
 //!
+//! A slot is a ring: its head and its timers hold each other's numbers, all in one table of eight bytes
+//! each, so that a slot is walked without fetching what its timers carry.
+//!
+//! ```text
+//!   links   [ heads of the slots, far, the resting places | timer | timer | timer | .. ]
+//!   timers                                                [ timer | timer | timer | .. ]  deadline, waker
+//! ```
+//!
 //! Promises: nothing fires before its tick; timers fire in order of ticks, and those of one tick in
-//! order of insertion; insert and cancel take constant time; a cancelled timer takes no room.
-//! Does not know: tasks, sockets, the real clock. A tick is a number.
+//! the order in which they were set; to set and to unset take constant time; a removed timer takes no room.
+//! Does not know: tasks, sockets, the real clock. A deadline is a number, and `TICK` of them are a tick.
 
+use std::mem;
 use std::task::Waker;
 
-use crate::arena::{Arena, Key, Linked, List};
 use crate::wakers::Wakers;
 
 const LEVELS: usize = 6;
 const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
-/// Bits of a deadline that the levels can tell apart.
+/// Bits of a tick that the levels can tell apart.
 const SPAN_BITS: u32 = LEVELS as u32 * DIGIT_BITS;
+
+/// The heads that follow those of the slots: of the timers beyond all levels,
+const FAR: u32 = (LEVELS * SLOTS) as u32;
+/// and of the resting places. Who rests points there, but nobody points back: these rings stay empty.
+const UNSET: u32 = FAR + 1;
+const ASIDE: u32 = FAR + 2;
+const NEVER: u32 = FAR + 3;
+const HEADS: u32 = FAR + 4;
 
 /// Timers in order of their deadlines, by wheels within wheels.
 #[derive(Debug)]
-pub(crate) struct TimerWheel {
+pub(crate) struct TimerWheel<const TICK: u64> {
     /// The tick up to which everything has fired.
     now: u64,
-    timers: Arena<Linked<Timer>>,
-    // Boxed, and made in the box: 6 KiB on the stack would be much for a small thread.
-    levels: Box<[Level]>,
-    far: List,
+    /// Bit n of a level is set if its slot n holds timers.
+    occupied: [u64; LEVELS],
+    /// No timer of a slot is due before this tick. Exact, unless the earliest was unset.
+    earliest: Box<[u64]>,
+    links: Vec<Link>,
+    timers: Vec<Entry>,
+    /// The place that was given up last, and from there on by `after`; beyond the table if there is none.
+    free: u32,
 }
 
-#[derive(Debug)]
-struct Timer {
-    deadline: u64,
-    waker: Waker,
-}
-
-#[derive(Debug)]
-struct Level {
-    /// Bit n is set if slot n holds timers.
-    occupied: u64,
-    slots: [Slot; SLOTS],
-}
+/// The name of a timer, and its place among the links. Whoever was given it is its only owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timer(u32);
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    timers: List,
-    /// No timer in here is due earlier. Exact, unless the earliest was cancelled.
-    earliest: u64,
+struct Link {
+    before: u32,
+    after: u32,
 }
 
-/// Where a timer of some deadline sits at present.
-enum Place {
-    Slot { level: usize, slot: usize },
-    Far,
+#[derive(Debug)]
+struct Entry {
+    deadline: u64,
+    /// Of whoever waits; there is one exactly while the timer is set.
+    waker: Option<Waker>,
 }
 
-impl TimerWheel {
-    pub(crate) fn new() -> TimerWheel {
-        let slot = Slot { timers: List::new(), earliest: u64::MAX };
-        let levels = (0..LEVELS).map(|_| Level { occupied: 0, slots: [slot; SLOTS] }).collect();
-        TimerWheel { now: 0, timers: Arena::new(), levels, far: List::new() }
-    }
-
-    /// Keeps `waker` until the tick `deadline`; a deadline that has passed counts as the next tick.
-    #[inline]
-    pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
-        let deadline = deadline.max(self.now + 1);
-        let key = self.timers.insert(Linked::new(Timer { deadline, waker }));
-        self.place(key, deadline);
-        key
-    }
-
-    /// The waker of a timer that has not fired, for its owner to exchange.
-    pub(crate) fn waker_mut(&mut self, key: Key) -> Option<&mut Waker> {
-        Some(&mut self.timers.get_mut(key)?.value.waker)
-    }
-
-    /// The tick up to which everything has fired.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        self.now
-    }
-
-    /// Forgets a timer; gives its waker back, or `None` if it has fired.
-    #[inline]
-    pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
-        let deadline = self.timers.get(key)?.value.deadline;
-        match self.find(deadline) {
-            Place::Far => {
-                self.far.unlink(&mut self.timers, key);
-            }
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[level];
-                level.slots[slot].timers.unlink(&mut self.timers, key);
-                if level.slots[slot].timers.is_empty() {
-                    level.clear(slot);
-                }
-            }
+impl<const TICK: u64> TimerWheel<TICK> {
+    pub(crate) fn new() -> TimerWheel<TICK> {
+        TimerWheel {
+            now: 0,
+            occupied: [0; LEVELS],
+            earliest: vec![u64::MAX; LEVELS * SLOTS].into(),
+            links: (0..HEADS).map(Link::to).collect(),
+            timers: Vec::new(),
+            free: u32::MAX,
         }
-        self.timers.remove(key).map(|timer| timer.value.waker)
     }
 
-    /// Moves the wheel to the tick `now` and puts the wakers that came due into `due`, in order.
-    /// A `now` before the last one is taken for the last one.
+    /// Makes a timer, not set yet.
+    #[inline]
+    pub(crate) fn insert(&mut self, deadline: u64) -> Timer {
+        let entry = Entry { deadline, waker: None };
+        let timer = Timer(self.free);
+        let Some(link) = self.links.get_mut(self.free as usize) else { return self.grow(entry) };
+        self.free = link.after;
+        *link = Link::to(UNSET);
+        *self.entry(timer) = entry;
+        timer
+    }
+
+    #[cold]
+    fn grow(&mut self, entry: Entry) -> Timer {
+        let timer = Timer(self.links.len() as u32);
+        assert!(timer.0 < u32::MAX, "a wheel holds some four billion timers at most");
+        self.timers.push(entry);
+        // The two tables keep step, lest one of them takes double the room for the other's heads.
+        self.links.reserve_exact(self.timers.capacity() + HEADS as usize - self.links.len());
+        self.links.push(Link::to(UNSET));
+        timer
+    }
+
+    /// Gives the timer's place up; gives back the waker if it was set.
+    #[inline]
+    pub(crate) fn remove(&mut self, timer: Timer) -> Option<Waker> {
+        self.unlink(timer.0);
+        self.links[timer.0 as usize].after = self.free;
+        self.free = timer.0;
+        self.entry(timer).waker.take()
+    }
+
+    #[inline]
+    pub(crate) fn deadline(&self, timer: Timer) -> u64 {
+        self.timers[(timer.0 - HEADS) as usize].deadline
+    }
+
+    /// Another deadline for a timer that is not set.
+    pub(crate) fn set_deadline(&mut self, timer: Timer, deadline: u64) {
+        self.entry(timer).deadline = deadline;
+    }
+
+    /// Has a timer that is not set wake `waker` at its deadline; one that has passed counts as the next tick.
+    #[inline]
+    pub(crate) fn set(&mut self, timer: Timer, waker: Waker) {
+        let entry = self.entry(timer);
+        entry.waker = Some(waker);
+        let tick = tick_after::<TICK>(entry.deadline);
+        self.place(timer.0, tick.max(self.now + 1));
+    }
+
+    /// Keeps the waker of a timer whose deadline never comes, until it is unset.
+    pub(crate) fn set_for_ever(&mut self, timer: Timer, waker: Waker) {
+        self.entry(timer).waker = Some(waker);
+        self.links[timer.0 as usize] = Link::to(NEVER);
+    }
+
+    /// Stops a timer; gives its waker back, or `None` if it has fired or was never set.
+    #[inline]
+    pub(crate) fn unset(&mut self, timer: Timer) -> Option<Waker> {
+        self.unlink(timer.0);
+        self.links[timer.0 as usize] = Link::to(UNSET);
+        self.entry(timer).waker.take()
+    }
+
+    /// Puts a timer that is not set aside, which means what its owner wants it to mean, until it is set or unset.
+    pub(crate) fn put_aside(&mut self, timer: Timer) {
+        self.links[timer.0 as usize] = Link::to(ASIDE);
+    }
+
+    #[inline]
+    pub(crate) fn is_aside(&self, timer: Timer) -> bool {
+        self.links[timer.0 as usize].after == ASIDE
+    }
+
+    /// Whether it will fire, if nothing else is done to it.
+    #[inline]
+    pub(crate) fn is_running(&self, timer: Timer) -> bool {
+        !matches!(self.links[timer.0 as usize].after, UNSET | ASIDE | NEVER)
+    }
+
+    /// The waker of a timer that is set, for its owner to exchange.
+    #[inline]
+    pub(crate) fn waker_mut(&mut self, timer: Timer) -> Option<&mut Waker> {
+        self.entry(timer).waker.as_mut()
+    }
+
+    /// The tick at which the wheel must be advanced next; nothing is due before it.
+    pub(crate) fn next_tick(&self) -> Option<u64> {
+        match self.next_head()? {
+            (FAR, begins) => Some(begins),
+            (slot, _) => Some(self.earliest[slot as usize]),
+        }
+    }
+
+    /// Moves the wheel to the tick that has begun at `now` and puts the wakers that came due into `due`, in
+    /// order. A `now` before the last one is taken for the last one.
     pub(crate) fn advance(&mut self, now: u64, due: &mut Wakers) {
-        while let Some((place, begins)) = self.next_place() {
+        let now = now / TICK;
+        while let Some((head, begins)) = self.next_head() {
             if begins > now {
                 break;
             }
             self.now = begins;
-            let mut timers = self.empty(place);
-            while let Some((key, _, timer)) = timers.pop_front(&mut self.timers) {
-                let deadline = timer.deadline;
-                if deadline > begins {
-                    self.place(key, deadline);
-                } else if let Some(timer) = self.timers.remove(key) {
-                    due.push(timer.value.waker);
+            let mut next = self.links[head as usize].after;
+            self.clear(head);
+            while next != head {
+                let index = next;
+                next = self.links[index as usize].after;
+                let entry = self.entry(Timer(index));
+                let tick = tick_after::<TICK>(entry.deadline);
+                if tick > begins {
+                    self.place(index, tick);
+                } else if let Some(waker) = entry.waker.take() {
+                    self.links[index as usize] = Link::to(UNSET);
+                    due.push(waker);
                 }
             }
         }
         self.now = self.now.max(now);
     }
 
-    /// The tick at which the wheel must be advanced next; nothing is due before it.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        match self.next_place()? {
-            (Place::Slot { level, slot }, _) => Some(self.levels[level].slots[slot].earliest),
-            (Place::Far, begins) => Some(begins),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.timers.is_empty()
-    }
-
-    /// Takes every waker out, in no order: the end of the wheel's life.
+    /// Takes the waker out of every timer that would still fire, in no order: the end of the wheel's life.
     pub(crate) fn drain(&mut self) -> Vec<Waker> {
-        let keys: Vec<Key> = self.timers.iter().map(|(key, _, _)| key).collect();
-        keys.into_iter().filter_map(|key| self.cancel(key)).collect()
+        let places = HEADS..self.links.len() as u32;
+        let is_set = |timer: &Timer| self.waker_mut(*timer).is_some() && self.is_running(*timer);
+        let set: Vec<Timer> = places.map(Timer).filter(is_set).collect();
+        set.into_iter().filter_map(|timer| self.unset(timer)).collect()
     }
 
     #[inline]
-    fn place(&mut self, key: Key, deadline: u64) {
-        match self.find(deadline) {
-            Place::Far => self.far.push_back(&mut self.timers, key),
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[level];
-                level.occupied |= 1 << slot;
-                let slot = &mut level.slots[slot];
-                slot.earliest = slot.earliest.min(deadline);
-                slot.timers.push_back(&mut self.timers, key);
+    fn entry(&mut self, timer: Timer) -> &mut Entry {
+        &mut self.timers[(timer.0 - HEADS) as usize]
+    }
+
+    #[inline]
+    fn place(&mut self, index: u32, tick: u64) {
+        let head = match self.find(tick) {
+            None => FAR,
+            Some((level, slot)) => {
+                self.occupied[level] |= 1 << slot;
+                let head = level * SLOTS + slot;
+                self.earliest[head] = self.earliest[head].min(tick);
+                head as u32
             }
+        };
+        let last = mem::replace(&mut self.links[head as usize].before, index);
+        self.links[last as usize].after = index;
+        self.links[index as usize] = Link { before: last, after: head };
+    }
+
+    /// Out of its ring, if it is in one; its own link is left to the caller.
+    #[inline]
+    fn unlink(&mut self, index: u32) {
+        let Link { before, after } = self.links[index as usize];
+        self.links[before as usize].after = after;
+        self.links[after as usize].before = before;
+        if before == after && before < FAR {
+            self.clear(before);
         }
     }
 
-    /// The level of the highest digit in which `deadline` differs from now, and that digit.
+    /// Makes a slot, or the far list, an empty one.
     #[inline]
-    fn find(&self, deadline: u64) -> Place {
-        let differs = deadline ^ self.now;
+    fn clear(&mut self, head: u32) {
+        self.links[head as usize] = Link::to(head);
+        if let Some(earliest) = self.earliest.get_mut(head as usize) {
+            *earliest = u64::MAX;
+            self.occupied[head as usize / SLOTS] &= !(1 << (head as usize % SLOTS));
+        }
+    }
+
+    /// The level of the highest digit in which `tick` differs from now, and that digit; `None` beyond all levels.
+    #[inline]
+    fn find(&self, tick: u64) -> Option<(usize, usize)> {
+        let differs = tick ^ self.now;
         if differs >> SPAN_BITS != 0 {
-            return Place::Far;
+            return None;
         }
         let highest_bit = 63 - (differs | 1).leading_zeros();
-        let level = (highest_bit / DIGIT_BITS) as usize;
-        Place::Slot { level, slot: digit(deadline, level) }
+        let level = highest_bit / DIGIT_BITS;
+        Some((level as usize, (tick >> (DIGIT_BITS * level)) as usize % SLOTS))
     }
 
-    /// The first place that holds timers, and the tick at which its time begins.
-    fn next_place(&self) -> Option<(Place, u64)> {
-        for (number, level) in self.levels.iter().enumerate() {
-            if level.occupied == 0 {
+    /// The first head that has timers, and the tick at which its time begins.
+    fn next_head(&self) -> Option<(u32, u64)> {
+        for (level, &occupied) in self.occupied.iter().enumerate() {
+            if occupied == 0 {
                 continue;
             }
             // Every occupied slot lies ahead of now's own digit, so the lowest is the next.
-            let slot = level.occupied.trailing_zeros() as usize;
-            let above = u64::MAX << (DIGIT_BITS * (number as u32 + 1));
-            let begins = (self.now & above) | (slot as u64) << (DIGIT_BITS * number as u32);
-            return Some((Place::Slot { level: number, slot }, begins));
+            let slot = occupied.trailing_zeros() as usize;
+            let above = u64::MAX << (DIGIT_BITS * (level as u32 + 1));
+            let begins = (self.now & above) | (slot as u64) << (DIGIT_BITS * level as u32);
+            return Some(((level * SLOTS + slot) as u32, begins));
         }
-        if self.far.is_empty() {
+        if self.links[FAR as usize].after == FAR {
             return None;
         }
         let next_span = ((self.now >> SPAN_BITS) + 1) << SPAN_BITS;
-        Some((Place::Far, next_span))
-    }
-
-    fn empty(&mut self, place: Place) -> List {
-        match place {
-            Place::Far => std::mem::replace(&mut self.far, List::new()),
-            Place::Slot { level, slot } => self.levels[level].clear(slot),
-        }
+        Some((FAR, next_span))
     }
 }
 
-impl Level {
-    fn clear(&mut self, slot: usize) -> List {
-        self.occupied &= !(1 << slot);
-        self.slots[slot].earliest = u64::MAX;
-        std::mem::replace(&mut self.slots[slot].timers, List::new())
+impl Link {
+    #[inline]
+    fn to(head: u32) -> Link {
+        Link { before: head, after: head }
     }
 }
 
-fn digit(tick: u64, level: usize) -> usize {
-    (tick >> (DIGIT_BITS * level as u32)) as usize % SLOTS
+/// The first tick at or after a deadline.
+#[inline]
+fn tick_after<const TICK: u64>(deadline: u64) -> u64 {
+    deadline.div_ceil(TICK)
 }
 
 #[cfg(test)]
@@ -223,6 +312,9 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
     use std::task::Wake;
+
+    /// Its deadlines are its ticks.
+    type Wheel = TimerWheel<1>;
 
     struct Note(u64, Arc<Mutex<Vec<u64>>>);
 
@@ -243,7 +335,14 @@ mod tests {
             Waker::from(Arc::new(Note(name, self.0.clone())))
         }
 
-        fn advance(&self, wheel: &mut TimerWheel, now: u64) -> Vec<u64> {
+        /// Makes a timer and sets it.
+        fn set(&self, wheel: &mut Wheel, deadline: u64, name: u64) -> Timer {
+            let timer = wheel.insert(deadline);
+            wheel.set(timer, self.waker(name));
+            timer
+        }
+
+        fn advance(&self, wheel: &mut Wheel, now: u64) -> Vec<u64> {
             let mut due = Wakers::new();
             wheel.advance(now, &mut due);
             due.wake_all();
@@ -257,9 +356,9 @@ mod tests {
         let ticks: Vec<u64> =
             (0..7).map(|level| 64_u64.pow(level)).flat_map(|t| [t.max(2) - 1, t, t + 1, 2 * t]).collect();
         for &tick in &ticks {
-            let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
-            wheel.insert(tick, trace.waker(tick));
-            while let Some(next) = wheel.next_deadline() {
+            let (trace, mut wheel) = (Trace::new(), Wheel::new());
+            trace.set(&mut wheel, tick, tick);
+            while let Some(next) = wheel.next_tick() {
                 if next < tick {
                     assert_eq!(trace.advance(&mut wheel, next), [], "{tick} must not fire at {next}");
                     continue;
@@ -268,49 +367,50 @@ mod tests {
                 assert_eq!(trace.advance(&mut wheel, tick - 1), []);
                 assert_eq!(trace.advance(&mut wheel, tick), [tick]);
             }
-            assert!(wheel.is_empty());
+            assert_eq!(wheel.next_tick(), None);
         }
     }
 
     #[test]
     fn equal_deadlines_fire_in_order_of_insertion_though_the_wheel_turned_in_between() {
-        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
-        wheel.insert(5000, trace.waker(1));
+        let (trace, mut wheel) = (Trace::new(), Wheel::new());
+        trace.set(&mut wheel, 5000, 1);
         for (now, name) in [(70, 2), (4100, 3), (4990, 4)] {
             trace.advance(&mut wheel, now);
-            wheel.insert(5000, trace.waker(name));
+            trace.set(&mut wheel, 5000, name);
         }
         assert_eq!(trace.advance(&mut wheel, 9000), [1, 2, 3, 4]);
     }
 
     #[test]
     fn one_long_step_fires_everything_in_order_of_deadlines() {
-        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        let (trace, mut wheel) = (Trace::new(), Wheel::new());
         for name in [9, 70, 3, 4096, 65, 64, 300_000] {
-            wheel.insert(name, trace.waker(name));
+            trace.set(&mut wheel, name, name);
         }
         assert_eq!(trace.advance(&mut wheel, u64::MAX - 1), [3, 9, 64, 65, 70, 4096, 300_000]);
     }
 
     #[test]
     fn a_cancelled_timer_takes_no_room_and_does_not_fire() {
-        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
-        let kept = wheel.insert(100, trace.waker(1));
+        let (trace, mut wheel) = (Trace::new(), Wheel::new());
+        let kept = trace.set(&mut wheel, 100, 1);
         for tick in [10, 100, 1_000_000, u64::MAX] {
-            let key = wheel.insert(tick, trace.waker(2));
-            assert!(wheel.cancel(key).is_some());
-            assert!(wheel.cancel(key).is_none());
+            let timer = trace.set(&mut wheel, tick, 2);
+            assert!(wheel.unset(timer).is_some());
+            assert!(wheel.remove(timer).is_none());
         }
-        assert_eq!(wheel.next_deadline(), Some(100));
+        assert_eq!(wheel.next_tick(), Some(100));
         assert_eq!(trace.advance(&mut wheel, 200), [1]);
-        assert!(wheel.cancel(kept).is_none(), "it has fired");
+        assert!(wheel.remove(kept).is_none(), "it has fired");
+        assert_eq!(wheel.timers.len(), 2, "the four had one place, one after the other");
     }
 
     #[test]
     fn one_far_timer_is_slept_through_in_one_go() {
-        let mut wheel = TimerWheel::new();
-        wheel.insert(3_600_123, Waker::noop().clone());
-        assert_eq!(wheel.next_deadline(), Some(3_600_123));
+        let mut wheel = Wheel::new();
+        Trace::new().set(&mut wheel, 3_600_123, 1);
+        assert_eq!(wheel.next_tick(), Some(3_600_123));
     }
 
     // T9, T13, T37, T40: in one slot and its neighbours, at the edge of every level, at the end of time.
@@ -320,8 +420,8 @@ mod tests {
         const END: u64 = u64::MAX / 1_000_000;
         let mut random = fastrand::Rng::with_seed(37);
         for _ in 0..100 {
-            let (trace, mut wheel, mut now) = (Trace::new(), TimerWheel::new(), 0_u64);
-            let mut pending: Vec<(u64, u64, Key)> = Vec::new();
+            let (trace, mut wheel, mut now) = (Trace::new(), Wheel::new(), 0_u64);
+            let mut pending: Vec<(u64, u64, Timer)> = Vec::new();
             for name in 0..300 {
                 let unit = 64_u64.pow(random.u32(0..7)) * random.u64(1..4);
                 let deadline = match random.u8(0..8) {
@@ -330,13 +430,13 @@ mod tests {
                     _ => END - random.u64(0..3),
                 };
                 let deadline = deadline.max(now + 1);
-                pending.push((deadline, name, wheel.insert(deadline, trace.waker(name))));
+                pending.push((deadline, name, trace.set(&mut wheel, deadline, name)));
                 if random.u8(0..3) == 0 {
-                    let (_, _, key) = pending.swap_remove(random.usize(0..pending.len()));
-                    assert!(wheel.cancel(key).is_some());
+                    let (_, _, timer) = pending.swap_remove(random.usize(0..pending.len()));
+                    assert!(wheel.remove(timer).is_some());
                 }
                 let earliest = pending.iter().map(|&(deadline, ..)| deadline).min();
-                let next = wheel.next_deadline();
+                let next = wheel.next_tick();
                 assert_eq!(next.is_some(), earliest.is_some());
                 assert!(next <= earliest && next.is_none_or(|next| next > now), "{next:?} at {now} for {earliest:?}");
                 // To the next deadline, or somewhere beyond it, but not yet to the end of time.
@@ -348,17 +448,17 @@ mod tests {
                 assert_eq!(trace.advance(&mut wheel, now), names);
             }
             assert_eq!(trace.advance(&mut wheel, END).len(), pending.len());
-            assert!(wheel.is_empty());
+            assert_eq!(wheel.next_tick(), None);
         }
     }
 
     #[test]
     fn the_clock_may_stand_still_or_run_backwards() {
         // T21, and T16: what is set for a tick that has gone by is due at the next.
-        let (trace, mut wheel) = (Trace::new(), TimerWheel::new());
+        let (trace, mut wheel) = (Trace::new(), Wheel::new());
         trace.advance(&mut wheel, 1000);
         trace.advance(&mut wheel, 10);
-        wheel.insert(5, trace.waker(1));
+        trace.set(&mut wheel, 5, 1);
         assert_eq!(trace.advance(&mut wheel, 1000), []);
         assert_eq!(trace.advance(&mut wheel, 1001), [1]);
     }

@@ -15,7 +15,7 @@ use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
 use crate::observer::{self, Label, Waits};
-use crate::timer_wheel::Timer;
+use crate::timer_wheel::{Stage, Timer};
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.
@@ -40,10 +40,9 @@ impl Instant {
 /// Outside a running loop; and when it has to wait inside another loop, or after its own is gone.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let sleep = Sleep::after(duration, "sleep()");
+    let sleep = Sleep::new("sleep()", |now| now + duration);
     if duration.is_zero() {
-        // Aside: it is ready only after one turn of the others.
-        sleep.driver.wheel().put_aside(sleep.timer);
+        sleep.put_aside();
     }
     sleep
 }
@@ -56,7 +55,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::until(deadline, "sleep_until()")
+    Sleep::new("sleep_until()", |_| deadline)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -70,26 +69,13 @@ pub struct Sleep {
 }
 
 impl Sleep {
+    /// For `what`, which is called: until the moment that `deadline` names, when it is told the time.
     #[track_caller]
     #[inline]
-    fn after(duration: Duration, what: &str) -> Sleep {
+    fn new(what: &str, deadline: impl FnOnce(Instant) -> Instant) -> Sleep {
         let driver = context::driver(what);
-        let deadline = driver.read_clock() + duration;
-        Sleep::new(driver, deadline)
-    }
-
-    #[track_caller]
-    #[inline]
-    fn until(deadline: Instant, what: &str) -> Sleep {
-        let driver = context::driver(what);
-        // If it has passed, the first poll is to see it.
-        driver.read_clock();
-        Sleep::new(driver, deadline)
-    }
-
-    #[track_caller]
-    #[inline]
-    fn new(driver: Rc<Driver>, deadline: Instant) -> Sleep {
+        // Read in any case: if the deadline has passed, the first poll is to see it.
+        let deadline = deadline(driver.read_clock());
         let timer = driver.timer(deadline);
         Sleep { driver, timer, label: Label::new(), site: Location::caller() }
     }
@@ -120,16 +106,27 @@ impl Sleep {
         }
     }
 
-    fn is_due(&self) -> bool {
+    /// What the timer is doing, and whether its time has come.
+    #[inline]
+    fn look(&self) -> (Stage, bool) {
         let wheel = self.driver.wheel();
+        let stage = wheel.stage(self.timer);
         // A deadline that lay ahead when it was set is compared with the turn's time, which costs nothing.
-        if has_passed(Instant(wheel.deadline(self.timer)), self.driver.last_reading()) {
-            return !wheel.is_aside(self.timer);
-        }
-        // Polled again within one long turn, only a fresh reading can tell.
-        let is_running = wheel.is_running(self.timer);
-        drop(wheel);
-        is_running && self.is_elapsed()
+        (stage, has_passed(Instant(wheel.deadline(self.timer)), self.driver.last_reading()))
+    }
+
+    /// A sleep of no length is ready only after one turn of the others.
+    #[cold]
+    fn put_aside(&self) {
+        self.driver.wheel().put_aside(self.timer);
+    }
+
+    #[cold]
+    fn give_a_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.driver.unset(self.timer);
+        observer::waiting_for(Waits::Turn, None);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -143,21 +140,20 @@ impl Future for Sleep {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_due() {
+        let (stage, is_due) = self.look();
+        if stage == Stage::Aside {
+            return self.give_a_turn(cx);
+        }
+        // Polled again within one long turn, only a fresh reading can tell.
+        if is_due || stage == Stage::Set && self.is_elapsed() {
             drop(self.driver.unset(self.timer));
             return Poll::Ready(());
-        }
-        if self.driver.wheel().is_aside(self.timer) {
-            self.driver.unset(self.timer);
-            observer::waiting_for(Waits::Turn, None);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         observer::waiting(Waits::Timer, &self.label, Some(self.site));
         if context::is_in_another(&self.driver) && !self.driver.is_closed() {
             panic!("the sleep made at {} belongs to another loop, which does not run: await it in its own", self.site);
         }
-        if !self.driver.rewake(self.timer, cx.waker()) {
+        if stage == Stage::Unset || !self.driver.rewake(self.timer, cx.waker()) {
             if self.driver.is_closed() {
                 panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
             }
@@ -228,8 +224,8 @@ pub fn timeout<F: Future>(
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
     // No match with `map_or`: a closure would not know the caller's line.
     let sleep = match limit.into() {
-        Some(limit) => Sleep::after(limit, "timeout()"),
-        None => Sleep::until(Instant::FAR, "timeout()"),
+        Some(limit) => Sleep::new("timeout()", |now| now + limit),
+        None => Sleep::new("timeout()", |_| Instant::FAR),
     };
     within(sleep, future)
 }
@@ -245,7 +241,7 @@ pub fn timeout<F: Future>(
 /// As [`timeout`].
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    within(Sleep::until(deadline, "timeout_at()"), future)
+    within(Sleep::new("timeout_at()", |_| deadline), future)
 }
 
 async fn within<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
@@ -284,7 +280,7 @@ pub enum MissedTicks {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "interval() needs a period above zero: use yield_now() to run in every round");
-    Interval { sleep: Sleep::after(Duration::ZERO, "interval()"), period, missed_ticks: MissedTicks::Burst }
+    Interval { sleep: Sleep::new("interval()", |now| now), period, missed_ticks: MissedTicks::Burst }
 }
 
 /// Ticks at equal distances. Made by [`interval`].

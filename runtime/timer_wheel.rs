@@ -8,6 +8,7 @@
 //!   level 4   64 slots of 4.7 h
 //!   level 5   64 slots of 12.4 days   together 2.2 years
 //!   far       one list for the rest, looked at every 2.2 years
+//!   fresh     what was set since the wheel was last looked at: most timeouts come and go in here
 //! ```
 //!
 //! A timer sits on the level of the highest base-64 digit in which its deadline differs from now,
@@ -19,7 +20,7 @@
 //! each, so that a slot is walked without fetching what its timers carry.
 //!
 //! ```text
-//!   links   [ heads of the slots, far, the resting places | timer | timer | timer | .. ]
+//!   links   [ heads of the slots, far, fresh, .. | timer | timer | timer | .. ]
 //!   timers                                                [ timer | timer | timer | .. ]  deadline, waker
 //! ```
 //!
@@ -38,13 +39,14 @@ const SLOTS: usize = 1 << DIGIT_BITS;
 /// Bits of a tick that the levels can tell apart.
 const SPAN_BITS: u32 = LEVELS as u32 * DIGIT_BITS;
 
-/// The heads that follow those of the slots: of the timers beyond all levels,
+/// The heads that follow those of the slots: of the timers beyond all levels, and of those set of late,
 const FAR: u32 = (LEVELS * SLOTS) as u32;
-/// and of the resting places. Who rests points there, but nobody points back: these rings stay empty.
-const UNSET: u32 = FAR + 1;
-const ASIDE: u32 = FAR + 2;
-const NEVER: u32 = FAR + 3;
-const HEADS: u32 = FAR + 4;
+const FRESH: u32 = FAR + 1;
+/// and the resting places. Who rests points there, but nobody points back: these rings stay empty.
+const UNSET: u32 = FAR + 2;
+const ASIDE: u32 = FAR + 3;
+const NEVER: u32 = FAR + 4;
+const HEADS: u32 = FAR + 5;
 
 /// Timers in order of their deadlines, by wheels within wheels.
 #[derive(Debug)]
@@ -64,6 +66,17 @@ pub(crate) struct TimerWheel<const TICK: u64> {
 /// The name of a timer, and its place among the links. Whoever was given it is its only owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timer(u32);
+
+/// What a timer is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Unset,
+    Aside,
+    /// It will fire, if nothing else is done to it.
+    Set,
+    /// Its deadline never comes, unless it is set anew.
+    SetInVain,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -93,20 +106,20 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// Makes a timer, not set yet.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64) -> Timer {
-        let entry = Entry { deadline, waker: None };
         let timer = Timer(self.free);
-        let Some(link) = self.links.get_mut(self.free as usize) else { return self.grow(entry) };
+        let Some(link) = self.links.get_mut(self.free as usize) else { return self.grow(deadline) };
         self.free = link.after;
         *link = Link::to(UNSET);
-        *self.entry(timer) = entry;
+        // Its waker was taken out when the place was given up.
+        self.entry(timer).deadline = deadline;
         timer
     }
 
     #[cold]
-    fn grow(&mut self, entry: Entry) -> Timer {
+    fn grow(&mut self, deadline: u64) -> Timer {
         let timer = Timer(self.links.len() as u32);
         assert!(timer.0 < u32::MAX, "a wheel holds some four billion timers at most");
-        self.timers.push(entry);
+        self.timers.push(Entry { deadline, waker: None });
         // The two tables keep step, lest one of them takes double the room for the other's heads.
         self.links.reserve_exact(self.timers.capacity() + HEADS as usize - self.links.len());
         self.links.push(Link::to(UNSET));
@@ -132,19 +145,12 @@ impl<const TICK: u64> TimerWheel<TICK> {
         self.entry(timer).deadline = deadline;
     }
 
-    /// Has a timer that is not set wake `waker` at its deadline; one that has passed counts as the next tick.
+    /// Has a timer that is not set wake `waker` at its deadline. One that has passed counts as the next tick; one in
+    /// the last, broken tick of all time never comes.
     #[inline]
     pub(crate) fn set(&mut self, timer: Timer, waker: Waker) {
-        let entry = self.entry(timer);
-        entry.waker = Some(waker);
-        let tick = tick_after::<TICK>(entry.deadline);
-        self.place(timer.0, tick.max(self.now + 1));
-    }
-
-    /// Keeps the waker of a timer whose deadline never comes, until it is unset.
-    pub(crate) fn set_for_ever(&mut self, timer: Timer, waker: Waker) {
         self.entry(timer).waker = Some(waker);
-        self.links[timer.0 as usize] = Link::to(NEVER);
+        self.push(FRESH, timer.0);
     }
 
     /// Stops a timer; gives its waker back, or `None` if it has fired or was never set.
@@ -161,14 +167,13 @@ impl<const TICK: u64> TimerWheel<TICK> {
     }
 
     #[inline]
-    pub(crate) fn is_aside(&self, timer: Timer) -> bool {
-        self.links[timer.0 as usize].after == ASIDE
-    }
-
-    /// Whether it will fire, if nothing else is done to it.
-    #[inline]
-    pub(crate) fn is_running(&self, timer: Timer) -> bool {
-        !matches!(self.links[timer.0 as usize].after, UNSET | ASIDE | NEVER)
+    pub(crate) fn stage(&self, timer: Timer) -> Stage {
+        match self.links[timer.0 as usize].after {
+            UNSET => Stage::Unset,
+            ASIDE => Stage::Aside,
+            NEVER => Stage::SetInVain,
+            _ => Stage::Set,
+        }
     }
 
     /// The waker of a timer that is set, for its owner to exchange.
@@ -178,7 +183,8 @@ impl<const TICK: u64> TimerWheel<TICK> {
     }
 
     /// The tick at which the wheel must be advanced next; nothing is due before it.
-    pub(crate) fn next_tick(&self) -> Option<u64> {
+    pub(crate) fn next_tick(&mut self) -> Option<u64> {
+        self.take_in();
         match self.next_head()? {
             (FAR, begins) => Some(begins),
             (slot, _) => Some(self.earliest[slot as usize]),
@@ -189,6 +195,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// order. A `now` before the last one is taken for the last one.
     pub(crate) fn advance(&mut self, now: u64, due: &mut Wakers) {
         let now = now / TICK;
+        self.take_in();
         while let Some((head, begins)) = self.next_head() {
             if begins > now {
                 break;
@@ -214,10 +221,28 @@ impl<const TICK: u64> TimerWheel<TICK> {
 
     /// Takes the waker out of every timer that would still fire, in no order: the end of the wheel's life.
     pub(crate) fn drain(&mut self) -> Vec<Waker> {
+        self.take_in();
         let places = HEADS..self.links.len() as u32;
-        let is_set = |timer: &Timer| self.waker_mut(*timer).is_some() && self.is_running(*timer);
+        let is_set = |timer: &Timer| self.waker_mut(*timer).is_some() && self.stage(*timer) == Stage::Set;
         let set: Vec<Timer> = places.map(Timer).filter(is_set).collect();
         set.into_iter().filter_map(|timer| self.unset(timer)).collect()
+    }
+
+    /// Puts what was set of late where it belongs.
+    #[inline]
+    fn take_in(&mut self) {
+        let mut next = self.links[FRESH as usize].after;
+        self.links[FRESH as usize] = Link::to(FRESH);
+        while next != FRESH {
+            let index = next;
+            next = self.links[index as usize].after;
+            let deadline = self.entry(Timer(index)).deadline;
+            if deadline > u64::MAX / TICK * TICK {
+                self.links[index as usize] = Link::to(NEVER);
+            } else {
+                self.place(index, tick_after::<TICK>(deadline).max(self.now + 1));
+            }
+        }
     }
 
     #[inline]
@@ -236,6 +261,12 @@ impl<const TICK: u64> TimerWheel<TICK> {
                 head as u32
             }
         };
+        self.push(head, index);
+    }
+
+    /// Last into the ring of `head`.
+    #[inline]
+    fn push(&mut self, head: u32, index: u32) {
         let last = mem::replace(&mut self.links[head as usize].before, index);
         self.links[last as usize].after = index;
         self.links[index as usize] = Link { before: last, after: head };

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use crate::timer_wheel::{Timer, TimerWheel};
+use crate::timer_wheel::{Stage, Timer, TimerWheel};
 use crate::wakers::Wakers;
 
 /// What the wheel can tell apart: 2^36 ticks.
@@ -132,7 +132,10 @@ impl Pair {
             Op::Reset(timer, when) => self.reset(timer, when),
             Op::ExchangeWaker(timer) => self.exchange_waker(timer),
             Op::Advance(when) => self.advance(when.tick(self.now)),
-            Op::AdvanceToNext => self.advance(self.wheel.next_tick().unwrap_or(self.now)),
+            Op::AdvanceToNext => {
+                let next = self.wheel.next_tick();
+                self.advance(next.unwrap_or(self.now));
+            }
             Op::GoBack(ticks) => self.advance(self.now.saturating_sub(ticks)),
         }
     }
@@ -217,9 +220,10 @@ impl Pair {
         mem::take(&mut *self.trace.lock().expect("no panic in here"))
     }
 
-    fn compare(&self) {
+    fn compare(&mut self) {
         for &(timer, place) in self.made.iter().flatten() {
-            assert_eq!(self.wheel.is_running(timer), self.timers.contains_key(&place));
+            let stage = if self.timers.contains_key(&place) { Stage::Set } else { Stage::Unset };
+            assert_eq!(self.wheel.stage(timer), stage);
         }
         let earliest = self.timers.keys().next().map(|&(deadline, _)| deadline);
         let next = self.wheel.next_tick();

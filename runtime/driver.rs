@@ -157,7 +157,7 @@ impl Driver {
     }
 
     /// Has a timer that is not set keep `waker`, and wake it at its deadline if that ever comes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&self, timer: Timer, waker: Waker) {
         let mut wheel = self.wheel.borrow_mut();
         if self.clock.is_virtual() {

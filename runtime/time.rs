@@ -106,15 +106,6 @@ impl Sleep {
         }
     }
 
-    /// What the timer is doing, and whether its time has come.
-    #[inline]
-    fn look(&self) -> (Stage, bool) {
-        let wheel = self.driver.wheel();
-        let stage = wheel.stage(self.timer);
-        // A deadline that lay ahead when it was set is compared with the turn's time, which costs nothing.
-        (stage, has_passed(Instant(wheel.deadline(self.timer)), self.driver.last_reading()))
-    }
-
     /// A sleep of no length is ready only after one turn of the others.
     #[cold]
     fn put_aside(&self) {
@@ -140,12 +131,17 @@ impl Future for Sleep {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (stage, is_due) = self.look();
-        if stage == Stage::Aside {
-            return self.give_a_turn(cx);
-        }
-        // Polled again within one long turn, only a fresh reading can tell.
-        if is_due || stage == Stage::Set && self.is_elapsed() {
+        let stage = self.driver.wheel().stage(self.timer);
+        let is_due = match stage {
+            Stage::Fired => return Poll::Ready(()),
+            Stage::Aside => return self.give_a_turn(cx),
+            // A deadline that lay ahead when it was made is compared with the turn's time, which costs nothing.
+            Stage::Unset => has_passed(self.deadline(), self.driver.last_reading()),
+            // Polled again within one long turn, only a fresh reading can tell.
+            Stage::Set => self.is_elapsed(),
+            Stage::SetInVain => false,
+        };
+        if is_due {
             drop(self.driver.unset(self.timer));
             return Poll::Ready(());
         }

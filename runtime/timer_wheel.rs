@@ -17,7 +17,7 @@
 //! (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987; the digits are tokio's.)
 //!
 //! A slot is a ring: its head and its timers hold each other's numbers, all in one table of eight bytes
-//! each, so that a slot is walked without fetching what its timers carry.
+//! each, so that a slot is walked, and a timer is seen to have fired, without fetching what the timers carry.
 //!
 //! ```text
 //!   links   [ heads of the slots, far, fresh, .. | timer | timer | timer | .. ]
@@ -45,8 +45,9 @@ const FRESH: u32 = FAR + 1;
 /// and the resting places. Who rests points there, but nobody points back: these rings stay empty.
 const UNSET: u32 = FAR + 2;
 const ASIDE: u32 = FAR + 3;
-const NEVER: u32 = FAR + 4;
-const HEADS: u32 = FAR + 5;
+const FIRED: u32 = FAR + 4;
+const NEVER: u32 = FAR + 5;
+const HEADS: u32 = FAR + 6;
 
 /// Timers in order of their deadlines, by wheels within wheels.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub(crate) struct TimerWheel<const TICK: u64> {
     timers: Vec<Entry>,
     /// The place that was given up last, and from there on by `after`; beyond the table if there is none.
     free: u32,
+    /// How many timers there are, set or not.
+    count: u32,
 }
 
 /// The name of a timer, and its place among the links. Whoever was given it is its only owner.
@@ -72,6 +75,7 @@ pub(crate) struct Timer(u32);
 pub(crate) enum Stage {
     Unset,
     Aside,
+    Fired,
     /// It will fire, if nothing else is done to it.
     Set,
     /// Its deadline never comes, unless it is set anew.
@@ -100,12 +104,17 @@ impl<const TICK: u64> TimerWheel<TICK> {
             links: (0..HEADS).map(Link::to).collect(),
             timers: Vec::new(),
             free: u32::MAX,
+            count: 0,
         }
     }
 
     /// Makes a timer, not set yet.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64) -> Timer {
+        if self.count == 0 {
+            self.begin_anew();
+        }
+        self.count += 1;
         let timer = Timer(self.free);
         let Some(link) = self.links.get_mut(self.free as usize) else { return self.grow(deadline) };
         self.free = link.after;
@@ -129,10 +138,19 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// Gives the timer's place up; gives back the waker if it was set.
     #[inline]
     pub(crate) fn remove(&mut self, timer: Timer) -> Option<Waker> {
-        self.unlink(timer.0);
-        self.links[timer.0 as usize].after = self.free;
+        let waker = self.leave(timer, Link { before: UNSET, after: self.free });
         self.free = timer.0;
-        self.entry(timer).waker.take()
+        self.count -= 1;
+        waker
+    }
+
+    /// From the front again, when nobody is there: timers that are made one after the other are neighbours then,
+    /// in whatever order those before them went.
+    #[cold]
+    fn begin_anew(&mut self) {
+        self.links.truncate(HEADS as usize);
+        self.timers.clear();
+        self.free = u32::MAX;
     }
 
     #[inline]
@@ -147,7 +165,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
 
     /// Has a timer that is not set wake `waker` at its deadline. One that has passed counts as the next tick; one in
     /// the last, broken tick of all time never comes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, timer: Timer, waker: Waker) {
         self.entry(timer).waker = Some(waker);
         self.push(FRESH, timer.0);
@@ -156,9 +174,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// Stops a timer; gives its waker back, or `None` if it has fired or was never set.
     #[inline]
     pub(crate) fn unset(&mut self, timer: Timer) -> Option<Waker> {
-        self.unlink(timer.0);
-        self.links[timer.0 as usize] = Link::to(UNSET);
-        self.entry(timer).waker.take()
+        self.leave(timer, Link::to(UNSET))
     }
 
     /// Puts a timer that is not set aside, which means what its owner wants it to mean, until it is set or unset.
@@ -171,6 +187,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
         match self.links[timer.0 as usize].after {
             UNSET => Stage::Unset,
             ASIDE => Stage::Aside,
+            FIRED => Stage::Fired,
             NEVER => Stage::SetInVain,
             _ => Stage::Set,
         }
@@ -211,7 +228,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
                 if tick > begins {
                     self.place(index, tick);
                 } else if let Some(waker) = entry.waker.take() {
-                    self.links[index as usize] = Link::to(UNSET);
+                    self.links[index as usize] = Link::to(FIRED);
                     due.push(waker);
                 }
             }
@@ -272,15 +289,19 @@ impl<const TICK: u64> TimerWheel<TICK> {
         self.links[index as usize] = Link { before: last, after: head };
     }
 
-    /// Out of its ring, if it is in one; its own link is left to the caller.
+    /// Takes a timer from where it is to another place; gives its waker back if it was set.
     #[inline]
-    fn unlink(&mut self, index: u32) {
-        let Link { before, after } = self.links[index as usize];
+    fn leave(&mut self, timer: Timer, to: Link) -> Option<Waker> {
+        let Link { before, after } = mem::replace(&mut self.links[timer.0 as usize], to);
+        if matches!(after, UNSET | ASIDE | FIRED) {
+            return None;
+        }
         self.links[before as usize].after = after;
         self.links[after as usize].before = before;
         if before == after && before < FAR {
             self.clear(before);
         }
+        self.entry(timer).waker.take()
     }
 
     /// Makes a slot, or the far list, an empty one.

@@ -222,7 +222,7 @@ impl Pair {
 
     fn compare(&mut self) {
         for &(timer, place) in self.made.iter().flatten() {
-            let stage = if self.timers.contains_key(&place) { Stage::Set } else { Stage::Unset };
+            let stage = if self.timers.contains_key(&place) { Stage::Set } else { Stage::Fired };
             assert_eq!(self.wheel.stage(timer), stage);
         }
         let earliest = self.timers.keys().next().map(|&(deadline, _)| deadline);

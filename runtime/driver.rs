@@ -65,7 +65,7 @@ impl Driver {
             closed: Cell::new(false),
         };
         // The wheel starts today, not at the beginning of time.
-        driver.wheel.borrow_mut().advance(driver.now.get().0, &mut Wakers::new());
+        driver.wheel.borrow_mut().skip(driver.now.get().0);
         Ok((driver, unpark))
     }
 
@@ -134,8 +134,13 @@ impl Driver {
     /// Wakes those whose time has come.
     fn fire(&self) {
         let now = self.read_clock();
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.is_empty() {
+            return wheel.skip(now.0);
+        }
         let mut due = self.due.take();
-        self.wheel.borrow_mut().advance(now.0, &mut due);
+        wheel.advance(now.0, &mut due);
+        drop(wheel);
         let timers = due.len();
         if timers > 0 {
             observer::tell(|| Event::Fired { timers });

@@ -111,7 +111,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// Makes a timer, not set yet.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64) -> Timer {
-        if self.count == 0 {
+        if self.is_empty() {
             self.begin_anew();
         }
         self.count += 1;
@@ -211,10 +211,9 @@ impl<const TICK: u64> TimerWheel<TICK> {
     /// Moves the wheel to the tick that has begun at `now` and puts the wakers that came due into `due`, in
     /// order. A `now` before the last one is taken for the last one.
     pub(crate) fn advance(&mut self, now: u64, due: &mut Wakers) {
-        let now = now / TICK;
         self.take_in();
         while let Some((head, begins)) = self.next_head() {
-            if begins > now {
+            if begins > now / TICK {
                 break;
             }
             self.now = begins;
@@ -233,7 +232,19 @@ impl<const TICK: u64> TimerWheel<TICK> {
                 }
             }
         }
-        self.now = self.now.max(now);
+        self.skip(now);
+    }
+
+    /// Whether there is no timer at all, set or not.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Moves a wheel on in which nothing is due by then.
+    #[inline]
+    pub(crate) fn skip(&mut self, now: u64) {
+        self.now = self.now.max(now / TICK);
     }
 
     /// Takes the waker out of every timer that would still fire, in no order: the end of the wheel's life.
@@ -290,7 +301,7 @@ impl<const TICK: u64> TimerWheel<TICK> {
     }
 
     /// Takes a timer from where it is to another place; gives its waker back if it was set.
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self, timer: Timer, to: Link) -> Option<Waker> {
         let Link { before, after } = mem::replace(&mut self.links[timer.0 as usize], to);
         if matches!(after, UNSET | ASIDE | FIRED) {
@@ -456,6 +467,19 @@ mod tests {
         assert_eq!(trace.advance(&mut wheel, 200), [1]);
         assert!(wheel.remove(kept).is_none(), "it has fired");
         assert_eq!(wheel.timers.len(), 2, "the four had one place, one after the other");
+    }
+
+    #[test]
+    fn when_no_timer_is_left_the_places_are_given_out_from_the_front_again() {
+        let (trace, mut wheel) = (Trace::new(), Wheel::new());
+        let set_three = |wheel: &mut Wheel| [10, 20, 5000].map(|tick| trace.set(wheel, tick, tick));
+        let first = set_three(&mut wheel);
+        assert_eq!(trace.advance(&mut wheel, 15), [10]);
+        for gone in [1, 0, 2] {
+            wheel.remove(first[gone]);
+        }
+        assert_eq!(set_three(&mut wheel), first);
+        assert_eq!(trace.advance(&mut wheel, 9000), [10, 20, 5000]);
     }
 
     #[test]

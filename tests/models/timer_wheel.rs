@@ -221,6 +221,7 @@ impl Pair {
     }
 
     fn compare(&mut self) {
+        assert_eq!(self.wheel.is_empty(), self.made.iter().flatten().next().is_none());
         for &(timer, place) in self.made.iter().flatten() {
             let stage = if self.timers.contains_key(&place) { Stage::Set } else { Stage::Fired };
             assert_eq!(self.wheel.stage(timer), stage);

@@ -76,7 +76,7 @@ const ROWS: [Row; 12] = [
     row("yield_among_1000", YIELDERS * YIELDS, [1, 2], 0.45, 350.0),
     row("ping_pong", 2 * RALLIES, [1, 11], 0.65, 519.0),
     row("wake_10000", WAITERS, [1, 3], 0.65, 447.0),
-    row("far_sleep_dropped", 1, [1_000, 21_000], 0.65, 651.0),
+    row("far_sleep_dropped", 1, [1_000, 21_000], 0.65, 429.0),
     row("lock_uncontended", 1, [1_000, 21_000], 0.65, 124.0),
     row("lock_contended", TASKS * TURNS, [1, 2], 0.45, 1457.0),
     row("semaphore", TASKS * TURNS, [1, 2], 0.65, 1259.0),

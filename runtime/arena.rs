@@ -5,7 +5,7 @@
 //!   Key { index: 2, life: 4 } ---> slot 2, serial 7: nothing (that life is over)
 //! ```
 //!
-//! Tasks, timers, I/O sources and waiters all live in one of these and are named by [`Key`].
+//! Tasks, I/O sources and waiters all live in one of these and are named by [`Key`].
 //!
 //! Promises: a key of a removed value finds nothing, until 2^26 later inserts have put a value with
 //! the same life into the same slot; push, pop and unlink take constant time and allocate nothing.

@@ -46,7 +46,8 @@ impl Instant {
         let elapsed = START.get_or_init(std::time::Instant::now).elapsed();
         // One day in hand, so that a moment before the first question can be named as well.
         const DAY: u64 = 86_400_000_000_000;
-        Instant(DAY + nanos(elapsed).unwrap_or(u64::MAX - 1 - DAY))
+        // A process does not run for the 584 years after which this would not fit.
+        Instant(DAY + elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos()))
     }
 }
 

@@ -12,8 +12,9 @@
 //! borrow is held.
 //! Does not know: tasks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
+use std::mem;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
 use crate::quietly::quietly;
 use crate::reactor::Reactor;
-use crate::timer_wheel::TimerWheel;
+use crate::timer_wheel::{Timer, TimerWheel};
 use crate::wakers::Wakers;
 
 /// One tick of the wheel.
@@ -35,9 +36,9 @@ const TICK: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Driver {
     reactor: Rc<Reactor>,
-    wheel: RefCell<TimerWheel>,
+    wheel: RefCell<TimerWheel<TICK>>,
     clock: Clock,
-    /// The time at the last look: what this turn shares, so that not every poll reads the clock.
+    /// The time when it was last read: what this turn shares, so that not every poll reads the clock.
     now: Cell<Instant>,
     pool: Pool,
     /// `to_thread` closures whose results somebody waits for.
@@ -63,6 +64,8 @@ impl Driver {
             due: RefCell::new(Wakers::new()),
             closed: Cell::new(false),
         };
+        // The wheel starts today, not at the beginning of time.
+        driver.wheel.borrow_mut().skip(driver.now.get().0);
         Ok((driver, unpark))
     }
 
@@ -83,7 +86,7 @@ impl Driver {
 
     /// Waits until the next deadline, or until something happens before it.
     pub(crate) fn park(&self, may_jump: bool) {
-        let deadline = self.wheel.borrow().next_deadline().map(|tick| Instant(tick.saturating_mul(TICK)));
+        let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
         let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
         if self.clock.is_real() || left == Some(Duration::ZERO) {
             self.poll(left);
@@ -130,14 +133,13 @@ impl Driver {
 
     /// Wakes those whose time has come.
     fn fire(&self) {
-        let now = self.clock.now();
-        self.now.set(now);
+        let now = self.read_clock();
         let mut wheel = self.wheel.borrow_mut();
         if wheel.is_empty() {
-            return;
+            return wheel.skip(now.0);
         }
         let mut due = self.due.take();
-        wheel.advance(tick_before(now), &mut due);
+        wheel.advance(now.0, &mut due);
         drop(wheel);
         let timers = due.len();
         if timers > 0 {
@@ -153,38 +155,44 @@ impl Driver {
         self.due.replace(due);
     }
 
-    /// Keeps `waker` until `deadline`, which is not the end of time.
-    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
+    /// A timer, not set yet; whoever has it gives it back by [`remove_timer`](Driver::remove_timer).
+    #[inline]
+    pub(crate) fn timer(&self, deadline: Instant) -> Timer {
+        self.wheel.borrow_mut().insert(deadline.0)
+    }
+
+    /// Has a timer that is not set keep `waker`, and wake it at its deadline if that ever comes.
+    #[inline(always)]
+    pub(crate) fn set(&self, timer: Timer, waker: Waker) {
         let mut wheel = self.wheel.borrow_mut();
-        if wheel.is_empty() {
-            // An empty wheel is not advanced; so it is now, to put the timer on the level it belongs.
-            wheel.advance(tick_before(self.now.get()), &mut Wakers::new());
+        if self.clock.is_virtual() {
+            self.begin_wait_anew(&mut wheel, timer);
         }
-        let tick = tick_after(deadline);
-        if self.clock.is_virtual() && wheel.next_deadline().is_none_or(|next| tick < next) {
-            // The world is given the whole of the new wait: what it took before is not counted against it.
+        wheel.set(timer, waker);
+    }
+
+    /// If this timer is to be the first, the world is given the whole of the new wait: what it took before is
+    /// not counted against it.
+    #[cold]
+    fn begin_wait_anew(&self, wheel: &mut TimerWheel<TICK>, timer: Timer) {
+        if wheel.next_tick().is_none_or(|next| wheel.deadline(timer) <= (next - 1) * TICK) {
             self.waited.set(Duration::ZERO);
         }
-        wheel.insert(tick, waker)
     }
 
-    /// Whether the tick of this deadline can ever begin: the last, broken one of all time cannot.
-    pub(crate) fn can_come(deadline: Instant) -> bool {
-        deadline.0 <= u64::MAX / TICK * TICK
+    /// Stops a timer; gives its waker back, or `None` if it has fired or was never set.
+    pub(crate) fn unset(&self, timer: Timer) -> Option<Waker> {
+        self.wheel.borrow_mut().unset(timer)
     }
 
-    /// Forgets a timer; gives its waker back, or `None` if it has fired.
-    pub(crate) fn cancel(&self, timer: Key) -> Option<Waker> {
-        self.wheel.borrow_mut().cancel(timer)
+    /// Gives a timer back; gives its waker back if it was set.
+    #[inline]
+    pub(crate) fn remove_timer(&self, timer: Timer) -> Option<Waker> {
+        self.wheel.borrow_mut().remove(timer)
     }
 
-    /// Whether the timers of `deadline` have all fired.
-    pub(crate) fn has_fired(&self, deadline: Instant) -> bool {
-        deadline.0 <= self.wheel.borrow().now() * TICK
-    }
-
-    /// Has a timer wake `waker` instead. False if it has fired.
-    pub(crate) fn rewake(&self, timer: Key, waker: &Waker) -> bool {
+    /// Has a timer that is set wake `waker` instead. False if it is not set.
+    pub(crate) fn rewake(&self, timer: Timer, waker: &Waker) -> bool {
         match self.wheel.borrow_mut().waker_mut(timer) {
             None => return false,
             Some(current) if current.will_wake(waker) => return true,
@@ -193,15 +201,30 @@ impl Driver {
         // The one not needed is dropped last, with the wheel let go.
         let mut waker = waker.clone();
         let mut wheel = self.wheel.borrow_mut();
-        wheel.waker_mut(timer).map(|current| std::mem::swap(current, &mut waker)).is_some()
+        wheel.waker_mut(timer).map(|current| mem::swap(current, &mut waker)).is_some()
+    }
+
+    /// The wheel, for a look at a timer, or a step that calls nobody.
+    #[inline]
+    pub(crate) fn wheel(&self) -> RefMut<'_, TimerWheel<TICK>> {
+        self.wheel.borrow_mut()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The time at the last look: never later than the clock.
-    pub(crate) fn turn_began(&self) -> Instant {
+    /// The time now, which the turn shares from then on.
+    #[inline]
+    pub(crate) fn read_clock(&self) -> Instant {
+        let now = self.clock.now();
+        self.now.set(now);
+        now
+    }
+
+    /// The time when the clock was last read: never later than the clock.
+    #[inline]
+    pub(crate) fn last_reading(&self) -> Instant {
         self.now.get()
     }
 
@@ -245,16 +268,6 @@ impl Driver {
     }
 }
 
-/// The last tick that has begun.
-fn tick_before(now: Instant) -> u64 {
-    now.0 / TICK
-}
-
-/// The first tick at or after a deadline.
-fn tick_after(deadline: Instant) -> u64 {
-    deadline.0.div_ceil(TICK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,14 +280,20 @@ mod tests {
         Driver::new(Clock::virtual_time(), Some(1)).expect("the system has descriptors")
     }
 
+    fn set_in_an_hour(driver: &Driver) -> Timer {
+        let timer = driver.timer(driver.clock().now() + HOUR);
+        driver.set(timer, Waker::noop().clone());
+        timer
+    }
+
     #[test]
     fn in_virtual_time_a_new_timer_gives_the_world_its_full_wait() {
         let (driver, unpark) = in_virtual_time();
-        let first = driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
+        let first = set_in_an_hour(&driver);
         // Many answers later, all of them quick, more than an hour was waited in sum.
         driver.waited.set(2 * HOUR);
-        drop(driver.cancel(first));
-        driver.insert(driver.clock().now() + HOUR, Waker::noop().clone());
+        drop(driver.remove_timer(first));
+        set_in_an_hour(&driver);
         // Not `wake()`: the waker is what keeps its descriptor open.
         unpark.wake_by_ref();
         driver.park(false);
@@ -302,13 +321,13 @@ mod tests {
     fn in_virtual_time_a_talkative_world_does_not_keep_a_timer_from_firing() {
         let (driver, unpark) = in_virtual_time();
         let start = driver.clock().now();
-        driver.insert(start + HOUR, Waker::noop().clone());
+        set_in_an_hour(&driver);
         unpark.wake_by_ref();
         driver.park(false);
         assert_eq!(driver.clock().now(), start);
         driver.waited.set(HOUR);
         driver.park(false);
         assert_eq!(driver.clock().now(), start + HOUR);
-        assert!(driver.wheel.borrow().is_empty());
+        assert_eq!(driver.wheel.borrow_mut().next_tick(), None);
     }
 }

@@ -5,18 +5,17 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
 use crate::observer::{self, Label, Waits};
+use crate::timer_wheel::{Stage, Timer};
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.
@@ -41,9 +40,9 @@ impl Instant {
 /// Outside a running loop; and when it has to wait inside another loop, or after its own is gone.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let mut sleep = Sleep::after(duration, "sleep()");
+    let sleep = Sleep::new("sleep()", |now| now + duration);
     if duration.is_zero() {
-        sleep.timer = Timer::Yield;
+        sleep.put_aside();
     }
     sleep
 }
@@ -56,120 +55,69 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 #[doc(alias = "call_at")]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::until(deadline, "sleep_until()")
+    Sleep::new("sleep_until()", |_| deadline)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Sleep {
     driver: Rc<Driver>,
-    deadline: Instant,
+    /// Set when somebody waits. It knows the deadline, and the waker of who waits.
     timer: Timer,
     label: Label,
     site: &'static Location<'static>,
 }
 
-#[derive(Debug)]
-enum Timer {
-    /// To be ready only after one turn of the others.
-    Yield,
-    /// The deadline has passed.
-    Due,
-    /// To be set when somebody waits.
-    New,
-    /// In the wheel, with the waker of whoever waits.
-    Set(Key),
-    /// Somebody waits, but the deadline never comes unless it is moved.
-    Never(Waker),
-}
-
 impl Sleep {
+    /// For `what`, which is called: until the moment that `deadline` names, when it is told the time.
     #[track_caller]
-    fn after(duration: Duration, what: &str) -> Sleep {
+    #[inline]
+    fn new(what: &str, deadline: impl FnOnce(Instant) -> Instant) -> Sleep {
         let driver = context::driver(what);
-        let now = driver.clock().now();
-        Sleep::new(driver, now + duration, now)
-    }
-
-    #[track_caller]
-    fn until(deadline: Instant, what: &str) -> Sleep {
-        let driver = context::driver(what);
-        let now = driver.clock().now();
-        Sleep::new(driver, deadline, now)
-    }
-
-    #[track_caller]
-    fn new(driver: Rc<Driver>, deadline: Instant, now: Instant) -> Sleep {
-        let timer = if has_passed(deadline, now) { Timer::Due } else { Timer::New };
-        Sleep { driver, deadline, timer, label: Label::new(), site: Location::caller() }
+        // Read in any case: if the deadline has passed, the first poll is to see it.
+        let deadline = deadline(driver.read_clock());
+        let timer = driver.timer(deadline);
+        Sleep { driver, timer, label: Label::new(), site: Location::caller() }
     }
 
     /// When it ends.
     #[doc(alias = "when")]
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        Instant(self.driver.wheel().deadline(self.timer))
     }
 
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        has_passed(self.deadline, self.driver.clock().now())
+        has_passed(self.deadline(), self.driver.read_clock())
     }
 
     /// Moves the deadline, forward or back, also after it has passed; [`Instant::FAR`] takes it away.
     /// Whoever waits goes on waiting for the new one, and is woken at once if that has passed.
     #[doc(alias = "reschedule")]
     pub fn reset(&mut self, deadline: Instant) {
-        let waiting = self.disarm();
-        self.deadline = deadline;
-        if self.is_elapsed() {
-            self.timer = Timer::Due;
-            if let Some(waker) = waiting {
-                waker.wake();
-            }
-        } else if let Some(waker) = waiting.filter(|_| !self.driver.is_closed()) {
-            self.arm(waker);
+        let waiting = self.driver.unset(self.timer);
+        self.driver.wheel().set_deadline(self.timer, deadline.0);
+        // Read even if nobody waits: if it has passed, the next poll is to see it.
+        let is_elapsed = self.is_elapsed();
+        match waiting {
+            Some(waker) if is_elapsed => waker.wake(),
+            Some(waker) if !self.driver.is_closed() => self.driver.set(self.timer, waker),
+            _ => {}
         }
     }
 
-    fn arm(&mut self, waker: Waker) {
-        self.timer = match self.deadline {
-            deadline if !Driver::can_come(deadline) => Timer::Never(waker),
-            deadline => Timer::Set(self.driver.insert(deadline, waker)),
-        };
+    /// A sleep of no length is ready only after one turn of the others.
+    #[cold]
+    fn put_aside(&self) {
+        self.driver.wheel().put_aside(self.timer);
     }
 
-    /// Takes the timer away; gives the waker of whoever waits.
-    fn disarm(&mut self) -> Option<Waker> {
-        match mem::replace(&mut self.timer, Timer::New) {
-            // Most timers have fired by then; their slots need not be fetched to see that.
-            Timer::Set(_) if self.driver.has_fired(self.deadline) => None,
-            Timer::Set(key) => self.driver.cancel(key),
-            Timer::Never(waker) => Some(waker),
-            Timer::Yield | Timer::Due | Timer::New => None,
-        }
-    }
-
-    /// Whether the timer in the wheel, if there is one, will wake this waker.
-    fn is_armed_for(&mut self, waker: &Waker) -> bool {
-        match &mut self.timer {
-            Timer::Set(key) => self.driver.rewake(*key, waker),
-            Timer::Never(current) => {
-                current.clone_from(waker);
-                true
-            }
-            Timer::Yield | Timer::Due | Timer::New => false,
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        match self.timer {
-            Timer::Due => true,
-            Timer::Yield | Timer::Never(_) => false,
-            // A deadline that lay ahead when it was set is compared with the turn's time, which costs nothing.
-            Timer::New => has_passed(self.deadline, self.driver.turn_began()),
-            // Polled again within one long turn, only a fresh reading can tell.
-            Timer::Set(_) => self.deadline <= self.driver.turn_began() || self.is_elapsed(),
-        }
+    #[cold]
+    fn give_a_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.driver.unset(self.timer);
+        observer::waiting_for(Waits::Turn, None);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -182,27 +130,30 @@ impl Future for Sleep {
     type Output = ();
 
     #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_due() {
-            drop(self.disarm());
-            self.timer = Timer::Due;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let stage = self.driver.wheel().stage(self.timer);
+        let is_due = match stage {
+            Stage::Fired => return Poll::Ready(()),
+            Stage::Aside => return self.give_a_turn(cx),
+            // A deadline that lay ahead when it was made is compared with the turn's time, which costs nothing.
+            Stage::Unset => has_passed(self.deadline(), self.driver.last_reading()),
+            // Polled again within one long turn, only a fresh reading can tell.
+            Stage::Set => self.is_elapsed(),
+            Stage::SetInVain => false,
+        };
+        if is_due {
+            drop(self.driver.unset(self.timer));
             return Poll::Ready(());
-        }
-        if matches!(self.timer, Timer::Yield) {
-            self.timer = Timer::Due;
-            observer::waiting_for(Waits::Turn, None);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         observer::waiting(Waits::Timer, &self.label, Some(self.site));
         if context::is_in_another(&self.driver) && !self.driver.is_closed() {
             panic!("the sleep made at {} belongs to another loop, which does not run: await it in its own", self.site);
         }
-        if !self.is_armed_for(cx.waker()) {
+        if stage == Stage::Unset || !self.driver.rewake(self.timer, cx.waker()) {
             if self.driver.is_closed() {
                 panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
             }
-            self.arm(cx.waker().clone());
+            self.driver.set(self.timer, cx.waker().clone());
         }
         Poll::Pending
     }
@@ -210,13 +161,13 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        drop(self.disarm());
+        drop(self.driver.remove_timer(self.timer));
     }
 }
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Sleep").field("deadline", &self.deadline()).finish_non_exhaustive()
     }
 }
 
@@ -269,8 +220,8 @@ pub fn timeout<F: Future>(
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
     // No match with `map_or`: a closure would not know the caller's line.
     let sleep = match limit.into() {
-        Some(limit) => Sleep::after(limit, "timeout()"),
-        None => Sleep::until(Instant::FAR, "timeout()"),
+        Some(limit) => Sleep::new("timeout()", |now| now + limit),
+        None => Sleep::new("timeout()", |_| Instant::FAR),
     };
     within(sleep, future)
 }
@@ -286,7 +237,7 @@ pub fn timeout<F: Future>(
 /// As [`timeout`].
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    within(Sleep::until(deadline, "timeout_at()"), future)
+    within(Sleep::new("timeout_at()", |_| deadline), future)
 }
 
 async fn within<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
@@ -325,7 +276,7 @@ pub enum MissedTicks {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "interval() needs a period above zero: use yield_now() to run in every round");
-    Interval { sleep: Sleep::after(Duration::ZERO, "interval()"), period, missed_ticks: MissedTicks::Burst }
+    Interval { sleep: Sleep::new("interval()", |now| now), period, missed_ticks: MissedTicks::Burst }
 }
 
 /// Ticks at equal distances. Made by [`interval`].
@@ -364,14 +315,14 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
         let due = self.sleep.deadline();
-        let now = self.sleep.driver.clock().now();
+        let now = self.sleep.driver.read_clock();
         self.sleep.reset(self.next(due, now));
         Poll::Ready(due)
     }
 
     /// Counts one period from now to the next tick.
     pub fn reset(&mut self) {
-        let now = self.sleep.driver.clock().now();
+        let now = self.sleep.driver.read_clock();
         self.sleep.reset(now + self.period);
     }
 

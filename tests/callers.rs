@@ -55,7 +55,7 @@ use Reached::{By, Never, Untested};
 /// File, a piece of the text (for `resume_unwind`, which has none, that word), and who reaches it.
 #[rustfmt::skip] // one panic a line, however long
 const PANICS: &[(&str, &str, Reached)] = &[
-    ("arena.rs", "an arena holds 67,108,864 values at most", Untested("it takes so many tasks, timers or waiters alive at once: several GiB")),
+    ("arena.rs", "an arena holds 67,108,864 values at most", Untested("it takes so many tasks or waiters alive at once: several GiB")),
     ("arena.rs", "a listed value lives in its arena", Never("push_back() is given the keys of values that were just put in, or just taken out of another list")),
     ("as_completed.rs", "pass each only once", By("callers", "a_future_that_has_given_its_result_says_so_at_the_line_of_the_await")),
     ("as_completed.rs", "a task finishes once", Never("each handle reports one number of its own, once: its end takes the listener out")),
@@ -111,6 +111,7 @@ const PANICS: &[(&str, &str, Reached)] = &[
     ("time.rs", "await it inside the loop that made it", By("bad_use", "a_sleep_that_outlives_its_loop_names_both_lines")),
     ("time.rs", "await it in its own", By("bad_use", "a_sleep_that_is_awaited_in_another_loop_names_both_lines")),
     ("time.rs", "interval() needs a period above zero", By("bad_use", "what_cannot_be_is_refused_at_the_line_of_the_call")),
+    ("timer_wheel.rs", "some four billion timers at most", Untested("it takes so many timers alive at once: 128 GiB")),
     ("wait_list.rs", "a waiter stays until its future takes it out", Never("the arena and the keys are the list's own, and a future forgets its key when it takes the waiter out")),
     ("wait_list.rs", "Stage::Waiting(_)", Never("accept() follows a poll that said the wait is over")),
 ];

@@ -4,8 +4,6 @@
 #![allow(missing_docs)]
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "the library's files, of which a part is used")]
 
-#[path = "../runtime/arena.rs"]
-mod arena;
 #[path = "models/timer_wheel.rs"]
 mod model;
 mod models;

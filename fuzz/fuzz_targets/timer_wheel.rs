@@ -7,8 +7,6 @@
 #![no_main]
 #![allow(dead_code, reason = "the library's files, of which a part is used")]
 
-#[path = "../../runtime/arena.rs"]
-mod arena;
 #[path = "../../tests/models/timer_wheel.rs"]
 mod model;
 #[path = "../../runtime/timer_wheel.rs"]

@@ -21,13 +21,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
 use crate::net::tcp_stream::{TcpStream, no_address};
 use crate::observer::{self, Waits};
 use crate::reactor::{Side, Source};
+use crate::timer_wheel::Timer;
 
 /// How long accepting rests when the system is full: long enough to cost nothing, short enough that
 /// clients still wait. It is asyncio's figure.
@@ -172,13 +172,13 @@ fn is_out_of_room(error: &io::Error) -> bool {
 /// Waits until the listener may try again. Ready at once if it never had to stop.
 struct Pause<'a> {
     listener: &'a TcpListener,
-    timer: Option<Key>,
+    timer: Option<Timer>,
 }
 
 impl Pause<'_> {
     fn cancel(&mut self) {
         if let Some(timer) = self.timer.take() {
-            self.listener.driver.cancel(timer);
+            self.listener.driver.remove_timer(timer);
         }
     }
 }
@@ -195,7 +195,10 @@ impl Future for Pause<'_> {
         }
         observer::waiting_for(Waits::Timer, None);
         if !self.timer.is_some_and(|timer| driver.rewake(timer, cx.waker())) {
-            self.timer = Some(driver.insert(until, cx.waker().clone()));
+            self.cancel();
+            let timer = driver.timer(until);
+            self.timer = Some(timer);
+            driver.set(timer, cx.waker().clone());
         }
         Poll::Pending
     }

@@ -5,8 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use crate::arena::Key;
-use crate::timer_wheel::TimerWheel;
+use crate::timer_wheel::{Stage, Timer, TimerWheel};
 use crate::wakers::Wakers;
 
 /// What the wheel can tell apart: 2^36 ticks.
@@ -93,12 +92,14 @@ impl Wake for Note {
 
 /// The wheel and its model, kept in step.
 struct Pair {
-    wheel: TimerWheel,
+    /// Its deadlines are its ticks.
+    wheel: TimerWheel<1>,
     now: u64,
-    /// Deadline and number of each timer that has not fired, and the name its waker notes.
+    /// Deadline and age of each timer that has not fired, and the name its waker notes. It is as old as the
+    /// first waker since it was set last.
     timers: BTreeMap<(u64, usize), usize>,
-    /// Every timer there ever was: its key in the wheel, and its deadline in the model.
-    made: Vec<(Key, u64)>,
+    /// Every timer there ever was: its name in the wheel, and its place in the model. Nothing, if it was removed.
+    made: Vec<Option<(Timer, (u64, usize))>>,
     /// Deadlines of cancelled timers, at which the wheel may come to look in vain.
     cancelled: BTreeSet<u64>,
     names: usize,
@@ -128,24 +129,29 @@ impl Pair {
         match op {
             Op::Insert(when) => self.insert(when),
             Op::Cancel(timer) => self.cancel(timer),
-            Op::Reset(timer, when) => {
-                self.cancel(timer);
-                self.insert(when);
-            }
+            Op::Reset(timer, when) => self.reset(timer, when),
             Op::ExchangeWaker(timer) => self.exchange_waker(timer),
             Op::Advance(when) => self.advance(when.tick(self.now)),
-            Op::AdvanceToNext => self.advance(self.wheel.next_deadline().unwrap_or(self.now)),
+            Op::AdvanceToNext => {
+                let next = self.wheel.next_tick();
+                self.advance(next.unwrap_or(self.now));
+            }
             Op::GoBack(ticks) => self.advance(self.now.saturating_sub(ticks)),
         }
     }
 
     fn insert(&mut self, when: When) {
-        let asked = when.tick(self.now);
+        let timer = self.wheel.insert(when.tick(self.now));
+        let place = self.set(timer, when);
+        self.made.push(Some((timer, place)));
+    }
+
+    fn set(&mut self, timer: Timer, when: When) -> (u64, usize) {
         let waker = self.new_waker();
-        let key = self.wheel.insert(asked, waker);
-        let deadline = asked.max(self.now + 1);
-        self.timers.insert((deadline, self.made.len()), self.names);
-        self.made.push((key, deadline));
+        self.wheel.set(timer, waker);
+        let place = (when.tick(self.now).max(self.now + 1), self.names);
+        self.timers.insert(place, self.names);
+        place
     }
 
     fn new_waker(&mut self) -> Waker {
@@ -153,29 +159,43 @@ impl Pair {
         Waker::from(Arc::new(Note(self.names, self.trace.clone())))
     }
 
-    /// The timer of that number, or of one that exists: its key, and its place in the model.
-    fn timer(&self, number: usize) -> Option<(Key, (u64, usize))> {
+    /// The number of a timer that was made, and what is known of it unless it was removed.
+    fn timer(&self, number: usize) -> Option<(usize, Timer, (u64, usize))> {
         let number = number.checked_rem(self.made.len())?;
-        let (key, deadline) = self.made[number];
-        Some((key, (deadline, number)))
+        let (timer, place) = self.made[number]?;
+        Some((number, timer, place))
     }
 
     fn cancel(&mut self, number: usize) {
-        let Some((key, place)) = self.timer(number) else { return };
-        let waker = self.wheel.cancel(key);
+        let Some((number, timer, place)) = self.timer(number) else { return };
+        let waker = self.wheel.remove(timer);
+        self.made[number] = None;
+        self.gave_back(place, waker);
+    }
+
+    fn reset(&mut self, number: usize, when: When) {
+        let Some((number, timer, place)) = self.timer(number) else { return };
+        let waker = self.wheel.unset(timer);
+        self.gave_back(place, waker);
+        assert!(self.wheel.unset(timer).is_none());
+        self.wheel.set_deadline(timer, when.tick(self.now));
+        self.made[number] = Some((timer, self.set(timer, when)));
+    }
+
+    fn gave_back(&mut self, place: (u64, usize), waker: Option<Waker>) {
         if self.timers.contains_key(&place) {
             self.cancelled.insert(place.0);
         }
         let name = self.timers.remove(&place);
-        assert_eq!(name.is_some(), waker.is_some(), "a timer can be cancelled exactly until it fires");
+        assert_eq!(name.is_some(), waker.is_some(), "a timer can be stopped exactly until it fires");
         waker.into_iter().for_each(Waker::wake);
         assert_eq!(self.take_trace(), Vec::from_iter(name), "the waker that comes back is its own");
     }
 
     fn exchange_waker(&mut self, number: usize) {
-        let Some((key, place)) = self.timer(number) else { return };
+        let Some((_, timer, place)) = self.timer(number) else { return };
         let waker = self.new_waker();
-        let kept = self.wheel.waker_mut(key).map(|current| mem::replace(current, waker));
+        let kept = self.wheel.waker_mut(timer).map(|current| mem::replace(current, waker));
         let name = self.timers.get_mut(&place).map(|name| mem::replace(name, self.names));
         assert_eq!(kept.is_some(), name.is_some());
     }
@@ -200,13 +220,14 @@ impl Pair {
         mem::take(&mut *self.trace.lock().expect("no panic in here"))
     }
 
-    fn compare(&self) {
-        assert_eq!(self.wheel.is_empty(), self.timers.is_empty());
-        for tick in [0, self.now, self.now + 1, u64::MAX] {
-            assert_eq!(tick <= self.wheel.now(), tick <= self.now);
+    fn compare(&mut self) {
+        assert_eq!(self.wheel.is_empty(), self.made.iter().flatten().next().is_none());
+        for &(timer, place) in self.made.iter().flatten() {
+            let stage = if self.timers.contains_key(&place) { Stage::Set } else { Stage::Fired };
+            assert_eq!(self.wheel.stage(timer), stage);
         }
         let earliest = self.timers.keys().next().map(|&(deadline, _)| deadline);
-        let next = self.wheel.next_deadline();
+        let next = self.wheel.next_tick();
         let (Some(earliest), Some(next)) = (earliest, next) else {
             return assert_eq!(next, earliest);
         };
@@ -221,7 +242,7 @@ impl Pair {
     fn end(&mut self) {
         let limit = self.now.saturating_add(SPANS * SPAN);
         let mut looks = 0;
-        while let Some(next) = self.wheel.next_deadline().filter(|&next| next <= limit && next < u64::MAX) {
+        while let Some(next) = self.wheel.next_tick().filter(|&next| next <= limit && next < u64::MAX) {
             self.advance(next);
             self.compare();
             looks += 1;
@@ -233,6 +254,6 @@ impl Pair {
         drained.sort_unstable();
         rest.sort_unstable();
         assert_eq!(drained, rest);
-        assert!(self.wheel.is_empty() && self.wheel.next_deadline().is_none());
+        assert!(self.wheel.next_tick().is_none());
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! The workloads are those of `rows/`, with 10, 1,000, 100,000 and 1,000,000 tasks or timers, on roundel and on
 //! tokio's `LocalRuntime`, which take turns on one core. A figure is nanoseconds an operation, the median of its
-//! rounds; the last column says how many times as much the most take as the fewest.
+//! rounds; the last column says how many times as much an operation costs
+//! among the most tasks as among the fewest.
 //!
 //! What it leaves out: that nothing stays quite flat on a machine with caches. Ten tasks live in the nearest of
 //! them, a million in none; where a cost grows from 1,000 to 1,000,000, see whether tokio's does. The row of
@@ -25,7 +26,7 @@ use rows::scheduler::{spawn_all, wake_all, yield_among};
 use rows::timers::far_sleep_dropped;
 use support::{
     Drivers, Peer, Roundel, Sampler, Timers, TokioLocal, inside, median, nanos, only_a_test, pin_to_one_core,
-    thread_cpu_time, with_digits,
+    say_if_unknown, say_what_there_is, thread_cpu_time, with_digits,
 };
 
 const SIZES: [u64; 4] = [10, 1_000, 100_000, 1_000_000];
@@ -87,7 +88,12 @@ const QUESTIONS: [Question; 5] = [
 fn main() {
     pin_to_one_core();
     let test = only_a_test();
-    let words: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let (flags, words): (Vec<String>, Vec<String>) =
+        env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    flags.iter().for_each(|flag| say_if_unknown(flag, "words of rows"));
+    if !words.is_empty() && !QUESTIONS.iter().any(|question| words.iter().any(|word| question.title.contains(word))) {
+        return say_what_there_is(&words, QUESTIONS.iter().map(|question| question.title));
+    }
     let sizes = if test { SMALL_SIZES } else { SIZES };
     println!("| ns per operation | | {} | last to first |", sizes.map(|size| with_digits(size as f64)).join(" | "));
     println!("|---|---|---:|---:|---:|---:|---:|");

@@ -25,9 +25,12 @@ mod support;
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process;
 use std::time::{Duration, Instant, SystemTime};
 
-use support::{Contender, Row, Sampler, median, only_a_test, pin_to_one_core, with_digits};
+use support::{
+    Contender, Row, Sampler, median, only_a_test, pin_to_one_core, say_if_unknown, say_what_there_is, with_digits,
+};
 
 const ROUNDS: usize = 15;
 /// As long as a part takes at least, unless one batch takes longer.
@@ -38,42 +41,58 @@ fn main() {
     let test = only_a_test();
     let (words, svg) = arguments();
     let chosen = |row: &Row| words.is_empty() || words.iter().any(|word| row.names_contain(word));
+    let rows = rows::all();
+    if !rows.iter().any(chosen) {
+        say_what_there_is(&words, rows.iter().map(|row| row.title));
+        return;
+    }
+    // Asked for before the minutes are spent.
+    if let Some(svg) = &svg
+        && let Err(error) = fs::write(svg, "")
+    {
+        eprintln!("no chart can be written to {}: {error}", svg.display());
+        process::exit(1);
+    }
     print_head(core);
     let mut figures = Vec::new();
-    for row in rows::all().into_iter().filter(chosen) {
+    for row in rows.into_iter().filter(chosen) {
         let taken = Figures::take(&row, test);
         println!("{}", taken.to_line());
         figures.push(taken);
     }
-    if test || figures.is_empty() {
-        return;
-    }
+    let Some(svg) = svg.filter(|_| !test) else { return };
     let lines: Vec<_> = figures.iter().map(Figures::to_chart).collect();
     chart::draw(&svg, &lines).expect("the chart can be written");
     println!("\nchart: {}", svg.display());
 }
 
-/// The words that choose rows, and where the chart goes.
-fn arguments() -> (Vec<String>, PathBuf) {
-    // cargo runs a bench in the directory of its package.
-    let (mut words, mut svg) = (Vec::new(), PathBuf::from("target/table.svg"));
+/// The words that choose rows, and where the chart goes: nowhere if it would be one of some rows, unasked.
+fn arguments() -> (Vec<String>, Option<PathBuf>) {
+    let (mut words, mut svg) = (Vec::new(), None);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--svg" => svg = arguments.next().expect("--svg wants a path").into(),
-            // Other flags are criterion's, for `cargo bench -- --flag` gives them to all.
-            flag if flag.starts_with("--") => {}
+            "--svg" => match arguments.next() {
+                Some(path) if !path.starts_with("--") => svg = Some(path.into()),
+                _ => {
+                    eprintln!("--svg wants the path of the chart behind it");
+                    process::exit(1);
+                }
+            },
+            flag if flag.starts_with("--") => say_if_unknown(flag, "words of rows, --svg PATH"),
             word => words.push(word.to_owned()),
         }
     }
-    (words, svg)
+    // cargo runs a bench in the directory of its package.
+    let all = words.is_empty().then(|| PathBuf::from("target/table.svg"));
+    (words, svg.or(all))
 }
 
 fn print_head(core: usize) {
     println!("{}, core {core} of {}", today(), processor());
     let peers = ["tokio", "async-executor", "async-io", "async-lock", "async-channel", "blocking", "futures", "mio"];
     println!("{}", peers.map(|name| format!("{name} {}", version(name))).join(", "));
-    println!("ns per operation, or bytes; median of {ROUNDS} rounds\n");
+    println!("ns per operation, or bytes; median of {ROUNDS} rounds; floor: the least code that does it by hand\n");
     println!(
         "| row | roundel | tokio | `tokio::main` | smol | `LocalPool` | floor | to tokio | to `tokio::main` | to floor |"
     );

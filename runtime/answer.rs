@@ -90,15 +90,15 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give(&self, outcome: Outcome<T>, first: impl FnOnce()) {
+    fn give(&self, outcome: Outcome<T>, first: impl FnOnce(Option<&Waker>)) {
         let mut state = self.lock();
-        if !matches!(*state, State::Open { .. }) {
+        let State::Open { waker, .. } = &*state else {
             // Nobody asks, or it was called off and whoever had the work lets it go now.
             drop(state);
             drop(outcome);
             return;
-        }
-        first();
+        };
+        first(waker.as_ref());
         let before = mem::replace(&mut *state, State::Given(outcome));
         drop(state);
         self.tell(before);
@@ -151,12 +151,12 @@ impl<T> Answer<T> {
     }
 
     pub(crate) fn give(self, outcome: Outcome<T>) {
-        self.give_after(outcome, || ());
+        self.give_after(outcome, |_| ());
     }
 
-    /// The same, but `first` runs before anybody can know the answer, under its lock. If nobody asks it does
-    /// not run: the outcome is dropped instead, and a destructor may take its time.
-    pub(crate) fn give_after(mut self, outcome: Outcome<T>, first: impl FnOnce()) {
+    /// The same, but `first` runs before anybody can know the answer, under its lock: it is shown who will be
+    /// woken. If nobody asks it does not run: the outcome is dropped instead, and a destructor may take its time.
+    pub(crate) fn give_after(mut self, outcome: Outcome<T>, first: impl FnOnce(Option<&Waker>)) {
         if let Some(shared) = self.shared.take() {
             shared.give(outcome, first);
         }
@@ -166,7 +166,7 @@ impl<T> Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            shared.give(Err(JoinError::cancelled(None)), || ());
+            shared.give(Err(JoinError::cancelled(None)), |_| ());
         }
     }
 }

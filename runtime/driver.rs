@@ -27,7 +27,7 @@ use crate::pool::Pool;
 use crate::quietly::quietly;
 use crate::reactor::Reactor;
 use crate::timer_wheel::{Timer, TimerWheel};
-use crate::wakers::Wakers;
+use crate::wakers::{self, Wakers};
 
 /// One tick of the wheel.
 const TICK: u64 = 1_000_000;
@@ -265,6 +265,7 @@ impl Driver {
         for unrun in self.pool.close() {
             quietly(|| drop(unrun));
         }
+        wakers::give_room_back();
     }
 }
 

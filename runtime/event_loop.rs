@@ -3,7 +3,7 @@
 //! ```text
 //!   block_on(root):  enter the loop; queue the root like any task
 //!     repeat:        collect what other threads left
-//!                    round: poll each task that is ready, once         -> the root is done? return
+//!                    take turns: poll who is first in line     -> the root is done? return
 //!                    nothing ready?      park until the next deadline
 //!                    64 polls done?      look at the world, do not wait
 //! ```

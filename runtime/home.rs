@@ -74,7 +74,7 @@ fn tell_woken(key: Key) {
 mod tests {
     use super::*;
     use crate::observer::Waits;
-    use crate::task::Turn;
+    use crate::task::{Turn, TurnOf};
     use std::future::pending;
     use std::panic::Location;
     use std::sync::Arc;
@@ -99,7 +99,7 @@ mod tests {
         let keys = [(); 3].map(|()| tasks.add(pending::<()>(), Location::caller()).0);
         let take_turns = || {
             let mut taken = 0;
-            while let Some(Turn { key, body: Some(body), .. }) = tasks.next_turn() {
+            while let Some(Turn { key, of: TurnOf::Task(body), .. }) = tasks.next_turn() {
                 tasks.end_turn(key, body, Waits::Foreign);
                 taken += 1;
             }

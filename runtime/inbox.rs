@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   another thread                       loops[number]                     the loop
-//!   wake, cancel, spawn  --- lock ---> [ mail | asleep? ] <--- lock --- collect, at every round
+//!   wake, cancel, spawn  --- lock ---> [ mail | asleep? ] <--- lock --- collect, between two turns
 //!                                          |                            settle: no mail? then asleep
 //!                           asleep? unpark, once
 //! ```

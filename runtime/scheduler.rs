@@ -19,7 +19,7 @@ use crate::inbox::Errand;
 use crate::join_error::JoinError;
 use crate::observer::{self, Actor, Event, TaskId};
 use crate::order::Order;
-use crate::task::{Body, Tasks, Turn};
+use crate::task::{Body, Tasks, Turn, TurnOf};
 use crate::waker::waker;
 
 /// Polls the tasks of one loop.
@@ -56,9 +56,12 @@ impl Scheduler {
 
     /// Gives one turn to each task that is ready now.
     pub(crate) fn round(&self, poll_root: PollRoot<'_>) {
-        let ready = self.tasks.begin_round();
         // In another order any ready task may be next, of whichever round: so the turns are counted.
-        self.take_turns_of(ready, true, poll_root);
+        let mut left = self.tasks.begin_round();
+        while let Turns::Taken(taken @ 1..) = self.take_turns_of(left, true, poll_root) {
+            left -= taken;
+            self.collect_mail();
+        }
     }
 
     fn take_turns_of(&self, most: usize, one_round: bool, poll_root: PollRoot<'_>) -> Turns {
@@ -70,15 +73,22 @@ impl Scheduler {
             if !plain && !self.choose_next() {
                 break;
             }
-            let Some(Turn { key, serial, body }) = self.tasks.next_turn() else { break };
+            let Some(Turn { key, serial, of }) = self.tasks.next_turn() else { break };
             taken += 1;
-            on_stage.is_now(key, serial);
-            match body {
-                Some(body) => self.poll_task(key, serial, body),
-                None if self.poll_root(key, poll_root) => return Turns::RootFinished,
-                None => {}
+            match of {
+                TurnOf::Task(body) => {
+                    on_stage.is_now(key, serial);
+                    self.poll_task(key, serial, body);
+                }
+                TurnOf::Root => {
+                    on_stage.is_now(key, serial);
+                    if self.poll_root(key, poll_root) {
+                        return Turns::RootFinished;
+                    }
+                }
+                TurnOf::Nobody => {}
             }
-            if has_mail() && !one_round {
+            if has_mail() {
                 break;
             }
         }
@@ -97,7 +107,7 @@ impl Scheduler {
         !ready.is_empty()
     }
 
-    /// Takes in what other threads left since the last round.
+    /// Takes in what other threads left since the last look.
     #[inline]
     pub(crate) fn collect_mail(&self) {
         if self.tasks.address().has_mail() {

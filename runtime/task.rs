@@ -111,8 +111,16 @@ struct Party(Rc<Arrivals>, usize);
 pub(crate) struct Turn {
     pub(crate) key: Key,
     pub(crate) serial: u64,
-    /// The future, to be polled and given back; `None` for what `block_on` holds.
-    pub(crate) body: Option<Body>,
+    pub(crate) of: TurnOf,
+}
+
+pub(crate) enum TurnOf {
+    /// What `block_on` holds.
+    Root,
+    /// The future, to be polled and given back.
+    Task(Body),
+    /// A task whose future is in somebody's hands: an observer that panicked has lost it.
+    Nobody,
 }
 
 impl Tasks {
@@ -522,8 +530,12 @@ impl Task {
     #[inline]
     fn take_turn(&mut self, key: Key, serial: u64) -> Turn {
         self.polls = self.polls.wrapping_add(1);
-        let body = if let Stage::Alive(body) = &mut self.stage { body.take() } else { None };
-        Turn { key, serial, body }
+        let of = match &mut self.stage {
+            Stage::Alive(body) => body.take().map_or(TurnOf::Nobody, TurnOf::Task),
+            Stage::Root => TurnOf::Root,
+            Stage::Finished(_) => TurnOf::Nobody,
+        };
+        Turn { key, serial, of }
     }
 }
 

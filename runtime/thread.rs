@@ -15,7 +15,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::answer::{Asker, Told, answer_watched_by};
 use crate::arena::Key;
@@ -23,7 +23,7 @@ use crate::context;
 use crate::driver::Driver;
 use crate::join_error::JoinError;
 use crate::observer::{self, Waits};
-use crate::waker::waker_of_nobody;
+use crate::waker::{is_ours, waker_of_nobody};
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
 ///
@@ -65,7 +65,13 @@ where
     let job = move |worked: &dyn Fn()| {
         if answer.begin() {
             let result = panic::catch_unwind(AssertUnwindSafe(closure));
-            answer.give_after(result.map_err(|payload| JoinError::panicked(None, payload)), worked);
+            // A foreign waker may take its time, and even wait for another closure.
+            let first = |waker: Option<&Waker>| {
+                if waker.is_none_or(is_ours) {
+                    worked()
+                }
+            };
+            answer.give_after(result.map_err(|payload| JoinError::panicked(None, payload)), first);
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();

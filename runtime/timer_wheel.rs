@@ -8,7 +8,7 @@
 //!   level 4   64 slots of 4.7 h
 //!   level 5   64 slots of 12.4 days   together 2.2 years
 //!   far       one list for the rest, looked at every 2.2 years
-//!   fresh     what was set since the wheel was last looked at: most timeouts come and go in here
+//!   fresh     what was set since the wheel was last looked at: a short timeout comes and goes in here
 //! ```
 //!
 //! A timer sits on the level of the highest base-64 digit in which its deadline differs from now,

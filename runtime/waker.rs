@@ -35,6 +35,11 @@ pub(crate) fn waker(number: u32, key: Key) -> Waker {
     }
 }
 
+/// Whether a waker is of this runtime: what it does can neither panic nor wait.
+pub(crate) fn is_ours(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
+}
+
 /// A waker that ends the sleep of the loop `number`, and no more: it names the last slot, before any life in it.
 pub(crate) fn waker_of_nobody(number: u32) -> Waker {
     waker(number, Key { index: MAX_INDEX, life: 0 })

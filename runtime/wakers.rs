@@ -1,8 +1,8 @@
 //! Wakers taken out of some structure, to be woken once its borrow is let go.
 //!
 //! Promises: the wakers are woken in the order in which they were pushed; one that panics does not
-//! keep the others asleep; a single one needs no allocation, and a crowd none but the first of its size
-//! on a thread.
+//! keep the others asleep; a single one needs no allocation, and a crowd of up to 65,536 none but the first
+//! of its size on a thread.
 //! Does not know: whose they are.
 
 use std::cell::Cell;
@@ -80,9 +80,18 @@ fn find_room() -> Vec<Waker> {
 }
 
 #[inline(never)]
+/// The thread's last crowd is over: a loop has ended here.
+pub(crate) fn give_room_back() {
+    drop(find_room());
+}
+
 fn leave_room(room: Vec<Waker>) {
     if room.capacity() <= LARGEST_ROOM {
-        let _ = ROOM.try_with(|last| last.set(room));
+        // The larger of two, where one crowd was woken within another.
+        let _ = ROOM.try_with(|last| {
+            let other = last.take();
+            last.set(if other.capacity() > room.capacity() { other } else { room });
+        });
     }
 }
 

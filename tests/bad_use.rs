@@ -176,6 +176,10 @@ fn a_sleep_that_is_awaited_in_another_loop_names_both_lines() {
     assert_at("far from home", "belongs to another loop, which does not run: await it in its own", &panics);
     assert!(panics[0].text.contains(&format!("{}:{line}", file!())), "{panics:?}");
 
+    let due = home.block_on(async { sleep(millis(1)) });
+    home.clock().advance(millis(2));
+    virtual_loop().block_on(due);
+
     let waiting = home.block_on(async {
         let mut sleep = sleep(millis(1));
         assert!(futures::poll!(&mut sleep).is_pending());

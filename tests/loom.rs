@@ -378,7 +378,7 @@ fn an_answer_meets_an_asker_who_goes() {
 fn job(answer: Answer<u32>, value: u32) -> pool::Job {
     Box::new(move |worked| {
         if answer.begin() {
-            answer.give_after(Ok(value), worked);
+            answer.give_after(Ok(value), |_| worked());
         }
     })
 }

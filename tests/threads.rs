@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -65,6 +65,41 @@ fn closures_one_after_another_are_run_by_one_thread() {
             assert_eq!(to_thread(|| thread::current().id()).await.unwrap(), first);
         }
     });
+}
+
+#[test]
+fn a_foreign_waker_that_waits_for_another_closure_holds_up_nobody() {
+    // A waker of ours leaves word and is done; this one takes a second thread to come back from.
+    struct Waits(Mutex<mpsc::Receiver<()>>, mpsc::Sender<bool>);
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            let answer = self.0.lock().unwrap().recv_timeout(Duration::from_secs(20));
+            self.1.send(answer.is_ok()).unwrap();
+        }
+    }
+    let event_loop = EventLoop::builder().threads(2).build().unwrap();
+    let (second_ran, hears) = mpsc::channel();
+    let (told, came_back) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Waits(Mutex::new(hears), told)));
+    let (go, begins) = mpsc::channel::<()>();
+    let (mut first, gate) = event_loop.block_on(async {
+        let gate = Arc::new(Barrier::new(2));
+        let at_gate = gate.clone();
+        (
+            to_thread(move || {
+                begins.recv().unwrap();
+                at_gate.wait();
+            }),
+            gate,
+        )
+    });
+    assert!(pin!(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+    go.send(()).unwrap();
+    gate.wait();
+    // Sooner or later than the first has told its answer: either way somebody is there to run it.
+    let second = event_loop.block_on(async { to_thread(move || second_ran.send(()).unwrap()) });
+    assert!(came_back.recv().unwrap(), "the second closure waited for the first one's waker");
+    event_loop.block_on(second).unwrap();
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn echo<P: Sockets>(connections: usize) -> Sampler {
-    let peer = P::new(Drivers::TimeAndSockets);
+    let peer = P::new(Drivers::Sockets);
     talk_to(connections, move |streams, bytes| {
         peer.run(async move {
             let adopt = |stream| P::adopt(stream).expect("a socket can be registered");

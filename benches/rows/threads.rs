@@ -38,7 +38,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn to_thread<P: Threads>() -> Sampler {
-    inside::<P>(Drivers::TimeAndSockets, async |batches| {
+    inside::<P>(Drivers::None, async |batches| {
         wall_time(batches, async || {
             black_box(P::to_thread(|| black_box(1)).await);
         })
@@ -47,7 +47,7 @@ fn to_thread<P: Threads>() -> Sampler {
 }
 
 fn wake_from_thread<P: Peer>() -> Sampler {
-    inside::<P>(Drivers::TimeAndSockets, async |batches| {
+    inside::<P>(Drivers::None, async |batches| {
         let (asks, asked) = mpsc::channel::<Waker>();
         let is_woken = Arc::new(AtomicBool::new(false));
         let woken = is_woken.clone();

@@ -16,7 +16,8 @@
 //! while roundel always has its timers and its sockets. Where smol or `LocalPool` are quicker with the workload
 //! as their root future, that stands in the row as well (`smol_root`, `local_pool_root`). `tokio_main` is what a
 //! program gets that asks for nothing: `#[tokio::main(flavor = "current_thread")]`, all drivers, the workload in
-//! the root future.
+//! the root future, and tokio's own `yield_now`, which gives way to its drivers too; the others yield by that of
+//! futures-lite, which only wakes the task again and is quicker everywhere.
 //!
 //! `tokio::spawn`, which asks for `Send`, is not there. It leads to the scheduler of `LocalRuntime`; to spawn and
 //! join one task took 230 to 275 ns by it, 282 to 288 by `LocalRuntime`'s `spawn_local` and 205 to 225 by
@@ -86,6 +87,7 @@ pub trait Peer: Sized + 'static {
 pub enum Drivers {
     None,
     Time,
+    Sockets,
     TimeAndSockets,
 }
 
@@ -292,4 +294,17 @@ pub fn with_digits(figure: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A flag that nobody here knows may be one of criterion's, for `cargo bench -- --flag` gives it to all benches.
+pub fn say_if_unknown(flag: &str, known: &str) {
+    if !["--bench", "--test"].contains(&flag) {
+        eprintln!("{flag} says nothing to this bench, which knows: {known}");
+    }
+}
+
+/// No row was chosen. That is no failure: `cargo bench -- word` asks all benches for the word.
+pub fn say_what_there_is<'a>(words: &[String], names: impl Iterator<Item = &'a str>) {
+    eprintln!("no row here has {} in its name. There are:", words.join(" or "));
+    names.for_each(|name| eprintln!("  {name}"));
 }

@@ -531,8 +531,8 @@ impl Model {
         self.inside = false;
     }
 
-    /// Polls everyone who is ready now, once, and at most so many, or until there is mail if that is to be
-    /// looked at; and whether the root has ended.
+    /// Polls everyone who is ready now, once, and at most so many, or until there is mail if that is for the
+    /// caller to read; and whether the root has ended.
     fn round(&mut self, most: usize, looks_for_mail: bool, root_turns: &mut usize) -> (usize, bool) {
         let mut polled = 0;
         for next in Vec::from(self.ready.clone()) {
@@ -557,6 +557,7 @@ impl Model {
             if looks_for_mail && !(self.wakes.is_empty() && self.cancels.is_empty()) {
                 break;
             }
+            self.read_mail();
         }
         (polled, false)
     }

@@ -90,8 +90,7 @@ fn legend(
     root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     text: &TextStyle<'_>,
 ) -> Result<(), Box<dyn Error>> {
-    let said = "Time or memory of an operation, where tokio's current-thread runtime takes 1 (logarithmic; less is to the \
-                left; at an edge: beyond it). Right: our share";
+    let said = "Time or memory of an operation; tokio's current-thread runtime = 1, logarithmic, left is less. Right: our share";
     root.draw(&Text::new(said, (12, 18), text.clone()))?;
     let mut left = TITLES;
     root.draw(&Rectangle::new([(left, 37), (left + 22, 49)], AHEAD.filled()))?;

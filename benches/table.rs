@@ -1,4 +1,4 @@
-//! How do we stand? Every row on every contender, in one run of some two minutes, as a table and a chart.
+//! How do we stand? Every row on every contender, in one run of about a minute, as a table and a chart.
 //!
 //! ```sh
 //! cargo bench --bench table                        # all rows

@@ -45,7 +45,6 @@ pub(crate) struct Driver {
     jobs: RefCell<Arena<Told>>,
     /// Real time already waited towards the next deadline of a virtual clock.
     waited: Cell<Duration>,
-    due: RefCell<Wakers>,
     closed: Cell<bool>,
 }
 
@@ -61,7 +60,6 @@ impl Driver {
             pool: Pool::new(threads),
             jobs: RefCell::new(Arena::new()),
             waited: Cell::new(Duration::ZERO),
-            due: RefCell::new(Wakers::new()),
             closed: Cell::new(false),
         };
         // The wheel starts today, not at the beginning of time.
@@ -120,12 +118,12 @@ impl Driver {
         if waits {
             observer::tell(|| Event::Parked { limit });
         }
-        let mut due = self.due.take();
+        let mut due = Wakers::new();
         let polled = self.reactor.poll(limit, &mut due);
         if waits {
             observer::tell(|| Event::Unparked);
         }
-        self.wake(due, Actor::Socket);
+        wake(due, Actor::Socket);
         if let Err(error) = polled {
             panic!("the event loop can no longer wait for the system: {error}; was one of its descriptors closed?");
         }
@@ -138,21 +136,14 @@ impl Driver {
         if wheel.is_empty() {
             return wheel.skip(now.0);
         }
-        let mut due = self.due.take();
+        let mut due = Wakers::new();
         wheel.advance(now.0, &mut due);
         drop(wheel);
         let timers = due.len();
         if timers > 0 {
             observer::tell(|| Event::Fired { timers });
         }
-        self.wake(due, Actor::Timer);
-    }
-
-    fn wake(&self, mut due: Wakers, by: Actor) {
-        let actor = observer::set_actor(by);
-        due.wake_all();
-        observer::set_actor(actor);
-        self.due.replace(due);
+        wake(due, Actor::Timer);
     }
 
     /// A timer, not set yet; whoever has it gives it back by [`remove_timer`](Driver::remove_timer).
@@ -267,6 +258,12 @@ impl Driver {
         }
         wakers::give_room_back();
     }
+}
+
+fn wake(mut due: Wakers, by: Actor) {
+    let actor = observer::set_actor(by);
+    due.wake_all();
+    observer::set_actor(actor);
 }
 
 #[cfg(test)]

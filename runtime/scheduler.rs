@@ -1,12 +1,13 @@
-//! The scheduler: gives each ready task its turn, in rounds.
+//! The scheduler: gives ready tasks their turns, first in line first.
 //!
 //! ```text
-//!   ready: a b c      round of 3: poll a, poll b, poll c       ready: b d
-//!                     (a finishes; b wakes itself; c spawns d)  both wait for the next round
+//!   line: a b c      poll a (it finishes), poll b (it wakes itself), poll c (it spawns d)      line: b d
+//!                    `---------------- what `turn()` calls a round ---------------'
 //! ```
 //!
-//! Promises: a round polls each task that was ready when it began once, in the order of the [`Order`];
-//! a panic ends the task it happens in and nothing else.
+//! Promises: who was ready first has the first turn, unless the [`Order`] says otherwise; what another thread
+//! left is looked for after every turn; a round polls each task that was ready when it began once; a panic
+//! ends the task it happens in and nothing else.
 //! Does not know: sockets, timers, when the loop sleeps.
 
 use std::cell::RefCell;

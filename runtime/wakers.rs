@@ -51,7 +51,7 @@ impl Wakers {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
-    /// Wakes them all and keeps the room. Call it with no borrow held: a foreign waker runs foreign code.
+    /// Wakes them all. Call it with no borrow held: a foreign waker runs foreign code.
     #[inline]
     pub(crate) fn wake_all(&mut self) {
         let Some(first) = self.first.take() else { return };
@@ -79,12 +79,12 @@ fn find_room() -> Vec<Waker> {
     ROOM.try_with(Cell::take).unwrap_or_default()
 }
 
-#[inline(never)]
 /// The thread's last crowd is over: a loop has ended here.
 pub(crate) fn give_room_back() {
     drop(find_room());
 }
 
+#[inline(never)]
 fn leave_room(room: Vec<Waker>) {
     if room.capacity() <= LARGEST_ROOM {
         // The larger of two, where one crowd was woken within another.

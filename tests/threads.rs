@@ -372,8 +372,13 @@ fn without_room_for_a_thread_a_closure_waits_for_another_one_or_is_refused() {
         let error = refused.await.unwrap_err();
         assert!(!error.is_cancelled() && !error.is_panic(), "{error}");
 
-        let (release, released) = mpsc::channel::<()>();
-        let busy = to_thread(move || released.recv().is_err());
+        let ((started, has_started), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+        let busy = to_thread(move || {
+            started.send(()).unwrap();
+            released.recv().is_err()
+        });
+        // A thread that starts maps more than it keeps; what it gives back would be room for the next one.
+        has_started.recv().unwrap();
         let waits = without_room(&|| to_thread(|| 2));
         assert!(!waits.is_finished());
         drop(release);

@@ -786,7 +786,7 @@ fn deed<'a>(world: &'a Rc<World>, depth: u32) -> Pin<Box<dyn Future<Output = ()>
             }
             10 => {
                 // From a thread into the loop, and back; and now and then a cancel from there.
-                let (handle, cancelled, moment) = (world.handle, world.pick(2) == 0, world.moment() / 10);
+                let (handle, cancelled, moment) = (world.handle.clone(), world.pick(2) == 0, world.moment() / 10);
                 let done = to_thread(move || {
                     let task = handle.spawn_with(move || sleep(moment));
                     if cancelled {

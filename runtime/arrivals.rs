@@ -12,16 +12,23 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use crate::observer::{self, Waits};
+use crate::observer::{self, Behind, Event, Label, TaskId, Waits};
+use crate::wakers::keep;
 
 /// Who has finished, of many: the numbers in order of finishing, and one waker to hear of it.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     finished: RefCell<VecDeque<usize>>,
     waker: RefCell<Option<Waker>>,
+    label: Label,
 }
 
 impl Arrivals {
+    /// Tells whoever watches that this task's end will be reported here.
+    pub(crate) fn tell_member(&self, task: TaskId) {
+        observer::tell(|| Event::Member { family: self.label.resource(Waits::Children), task });
+    }
+
     pub(crate) fn report(&self, number: usize) {
         self.finished.borrow_mut().push_back(number);
         let waker = self.waker.borrow_mut().take();
@@ -38,11 +45,11 @@ impl Arrivals {
     /// The next number in order of finishing. With none there, the context's task will be woken.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<usize> {
         // Cloned before the look: a foreign waker's clone may be what finishes a task.
-        let waker = cx.waker().clone();
+        let waker = keep(cx.waker());
         if let Some(number) = self.try_next() {
             return Poll::Ready(number);
         }
-        observer::waiting_for(Waits::Children, None);
+        observer::waiting(Waits::Children, &self.label, None, |tell| tell(Behind::Members));
         let before = self.waker.borrow_mut().replace(waker);
         drop(before);
         Poll::Pending

@@ -27,7 +27,7 @@ use crate::pool::Pool;
 use crate::quietly::quietly;
 use crate::reactor::Reactor;
 use crate::timer_wheel::{Timer, TimerWheel};
-use crate::wakers::{self, Wakers};
+use crate::wakers::{self, Wakers, keep};
 
 /// One tick of the wheel.
 const TICK: u64 = 1_000_000;
@@ -190,7 +190,7 @@ impl Driver {
             Some(_) => {}
         }
         // The one not needed is dropped last, with the wheel let go.
-        let mut waker = waker.clone();
+        let mut waker = keep(waker);
         let mut wheel = self.wheel.borrow_mut();
         wheel.waker_mut(timer).map(|current| mem::swap(current, &mut waker)).is_some()
     }

@@ -71,7 +71,7 @@ impl EventLoop {
 
     /// A loop with another clock, another order or an observer.
     pub fn builder() -> Builder {
-        Builder { clock: None, order: Order::fifo(), observer: None, threads: None }
+        Builder { clock: None, order: Order::fifo(), observers: Vec::new(), threads: None }
     }
 
     /// Runs the loop until `future` is done, and gives its output. Tasks that are not done by then
@@ -185,6 +185,7 @@ impl Drop for EventLoop {
     fn drop(&mut self) {
         // Destructors of futures may spawn, wake, and cancel timers: they find the loop around them.
         let _inside = context::enter_anywhere(&self.parts);
+        observer::tell(|| Event::Closing);
         self.tasks().close();
         self.parts.driver.close();
         // What other threads left and nobody took: their futures, dropped unbegun. Each by itself: of two
@@ -240,7 +241,7 @@ impl Drop for Root<'_> {
 pub struct Builder {
     clock: Option<Clock>,
     order: Order,
-    observer: Option<Rc<dyn Observer>>,
+    observers: Vec<Rc<dyn Observer>>,
     threads: Option<usize>,
 }
 
@@ -258,9 +259,9 @@ impl Builder {
         self
     }
 
-    /// Who is told of every event; nobody if not given.
+    /// Who is told of every event; nobody if not given. Given several times, each is told, in this order.
     pub fn observer(mut self, observer: Rc<dyn Observer>) -> Builder {
-        self.observer = Some(observer);
+        self.observers.push(observer);
         self
     }
 
@@ -282,7 +283,8 @@ impl Builder {
         let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), self.threads)?;
         let tasks = Rc::new(Tasks::new(Address::open(unpark)?));
         let scheduler = Scheduler::new(tasks, self.order);
-        let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer: self.observer });
+        let observer = observer::all_of(self.observers);
+        let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
         Ok(EventLoop { parts })

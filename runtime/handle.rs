@@ -26,8 +26,10 @@ use crate::home;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::spawn::spawn;
+use crate::task::{Outsider, Tasks};
 
-/// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses.
+/// A loop as other threads hold it. It keeps nothing alive: once the loop is gone, it refuses. While one lives,
+/// the loop waits for it where it would otherwise say that it is deadlocked.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -46,10 +48,20 @@ use crate::spawn::spawn;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Handle {
     address: Address,
+    _outsider: Outsider,
 }
+
+/// Handles are equal if they reach the same loop.
+impl PartialEq for Handle {
+    fn eq(&self, other: &Handle) -> bool {
+        self.address == other.address
+    }
+}
+
+impl Eq for Handle {}
 
 impl Handle {
     /// The loop this thread is inside of.
@@ -61,7 +73,11 @@ impl Handle {
     #[doc(alias = "get_running_loop")]
     pub fn current() -> Handle {
         let parts = context::current("Handle::current()");
-        Handle { address: parts.scheduler.tasks().address() }
+        Handle::to(parts.scheduler.tasks())
+    }
+
+    fn to(tasks: &Tasks) -> Handle {
+        Handle { address: tasks.address(), _outsider: tasks.outsider() }
     }
 
     /// Makes a task of `future` on the loop, from any thread, and wakes the loop if it sleeps.
@@ -145,7 +161,7 @@ impl fmt::Debug for Handle {
 impl EventLoop {
     /// A handle for other threads.
     pub fn handle(&self) -> Handle {
-        Handle { address: self.tasks().address() }
+        Handle::to(self.tasks())
     }
 }
 

@@ -20,8 +20,8 @@ use crate::arena::Key;
 use crate::arrivals::Arrivals;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
-use crate::observer::{self, TaskId, Waits};
-use crate::task::{TaskResult, Tasks};
+use crate::observer::{self, Behind, TaskId, Waits};
+use crate::task::{Outsider, TaskResult, Tasks};
 
 impl Tasks {
     /// Makes a task, queues it, and gives the handle to its result.
@@ -88,7 +88,8 @@ impl<T: 'static> JoinHandle<T> {
     /// Something that can cancel the task from any thread, at any time.
     #[doc(alias = "abort_handle")]
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { address: self.tasks.address(), key: self.key, id: self.id }
+        let _outsider = self.tasks.outsider();
+        CancelHandle { address: self.tasks.address(), key: self.key, id: self.id, _outsider }
     }
 
     /// Whether the task is over and its future dropped.
@@ -134,7 +135,8 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Poll::Ready(unboxed(result))
             }
             Ok(Poll::Pending) => {
-                observer::waiting_for(Waits::Task, Some(Location::caller()));
+                let site = Some(Location::caller());
+                observer::waiting_unlabelled(Waits::Task, site, |tell| tell(Behind::Task(self.id)));
                 Poll::Pending
             }
             Err(refusal) => panic!("{refusal}"),
@@ -172,6 +174,7 @@ pub struct CancelHandle {
     address: Address,
     key: Key,
     id: TaskId,
+    _outsider: Outsider,
 }
 
 impl CancelHandle {

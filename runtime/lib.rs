@@ -28,7 +28,7 @@
 //! | talk | [`net`]: `TcpListener`, `TcpStream` |
 //! | block | [`to_thread`] |
 //! | come from another thread | [`Handle`] |
-//! | watch, steer, repeat | [`Observer`], [`Clock`], [`Order`] |
+//! | watch, steer, repeat | [`Observer`], [`Clock`], [`Order`], and what [`study`] makes of them |
 //! | step back | [`generator()`] and [`RoundRobin`]: the same idea without wakers |
 //!
 //! # The house
@@ -72,6 +72,7 @@ mod quietly;
 mod reactor;
 mod scheduler;
 mod spawn;
+pub mod study;
 pub mod sync;
 mod task;
 mod task_queue;
@@ -94,7 +95,7 @@ pub use group::{GroupClosed, GroupError, GroupHandle, TaskGroup};
 pub use handle::{Handle, RemoteHandle};
 pub use join_error::JoinError;
 pub use join_handle::{CancelHandle, JoinHandle};
-pub use observer::{Actor, Event, Observer, Outcome, Resource, TaskId, Waits};
+pub use observer::{Actor, Behind, Event, Holder, Observer, Outcome, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};
 pub use task::TaskInfo;

@@ -4,6 +4,7 @@
 //!   Spawned -> Woken -> PollStarted -> Waiting(for what) -> PollEnded -> Woken(by whom) -> ... -> Finished
 //!                                      Parked -> Unparked, Fired
 //!                                      Acquired, Released
+//!                                      Opened, Closed (a socket)   Submitted, Answered (a thread's closure)
 //! ```
 //!
 //! The file also keeps two small facts of this thread that others ask for: who acts just now (the
@@ -14,11 +15,14 @@
 //! Does not know: how any of the events come about.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
+
+use crate::clock::Instant;
 
 /// Something that wants to be told of every event of a loop.
 ///
@@ -83,10 +87,22 @@ pub enum Actor {
     Socket,
     /// Another thread.
     Thread,
+    /// The loop itself, which asks a task what it waits for because nothing happens any more.
+    Loop,
+}
+
+impl Actor {
+    /// The task, if it is one.
+    pub fn task(self) -> Option<TaskId> {
+        match self {
+            Actor::Task(task) => Some(task),
+            _ => None,
+        }
+    }
 }
 
 /// What a task waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Waits {
     /// Something this runtime did not make: its waker went elsewhere.
@@ -122,8 +138,33 @@ pub enum Waits {
     OnceCell,
 }
 
-/// One primitive among all: a kind and a number, given out when it is first seen by an observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Who has what another one waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who took it.
+    pub who: Actor,
+    /// The line of the call that took it.
+    pub site: &'static Location<'static>,
+}
+
+/// What stands between a waiter and the end of its wait, as far as the runtime knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Behind<'a> {
+    /// Whatever has to happen, the runtime cannot tell who will do it.
+    Anyone,
+    /// A moment of the loop's clock; [`Instant::FAR`] never comes.
+    Deadline(Instant),
+    /// Who has the lock now, or who took permits of a semaphore last, newest first.
+    Holders(&'a [Holder]),
+    /// A task that is not over.
+    Task(TaskId),
+    /// The members of this family (see [`Event::Member`]) that are not over.
+    Members,
+}
+
+/// One primitive among all: a kind and a number, given out when it is first seen by an observer, or named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     /// What it is.
     pub kind: Waits,
@@ -184,6 +225,8 @@ pub enum Event<'a> {
         resource: Resource,
         /// The line of the call, where the call can know it.
         site: Option<&'static Location<'static>>,
+        /// What has to happen first.
+        behind: Behind<'a>,
     },
     /// A lock or permits were taken.
     Acquired {
@@ -208,6 +251,57 @@ pub enum Event<'a> {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A task has ended with a panic that nobody will hear of: its handle was dropped.
+    Unread {
+        /// The task.
+        task: TaskId,
+        /// The line that spawned it.
+        site: &'static Location<'static>,
+        /// What the panic said.
+        text: &'a str,
+    },
+    /// The end of a task is reported to a gather, a group or an `as_completed`.
+    Member {
+        /// What hears of it.
+        family: Resource,
+        /// The task.
+        task: TaskId,
+    },
+    /// A socket was made.
+    Opened {
+        /// Which one.
+        socket: Resource,
+        /// Who made it.
+        by: Actor,
+    },
+    /// A socket was closed.
+    Closed {
+        /// Which one.
+        socket: Resource,
+    },
+    /// A closure was handed to the thread pool.
+    Submitted {
+        /// Which one.
+        job: Resource,
+        /// Who handed it over.
+        by: Actor,
+        /// The line of the call.
+        site: &'static Location<'static>,
+    },
+    /// The result of such a closure has reached its handle.
+    Answered {
+        /// Which one.
+        job: Resource,
+    },
+    /// Somebody said something for whoever watches, by [`note`](crate::study::note).
+    Noted {
+        /// Who said it.
+        by: Actor,
+        /// What was said.
+        text: &'a str,
+    },
+    /// The loop has come to its end, and drops the tasks that are left.
+    Closing,
     /// The loop goes to wait for the world.
     Parked {
         /// For how long at most; `None` is for ever.
@@ -233,6 +327,8 @@ thread_local! {
     static OBSERVER: ManuallyDrop<RefCell<Option<Rc<dyn Observer>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
     static LABELS: Cell<u32> = const { Cell::new(0) };
+    /// By number, apart from the primitives: few have one.
+    static NAMES: RefCell<BTreeMap<u32, Rc<str>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Makes `observer` the one that this thread's events go to.
@@ -273,6 +369,7 @@ const OUTSIDE: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 const SOCKET: u64 = u64::MAX - 2;
 const THREAD: u64 = u64::MAX - 3;
+const LOOP: u64 = u64::MAX - 4;
 
 /// Who acts just now on this thread.
 #[inline]
@@ -282,6 +379,7 @@ pub(crate) fn actor() -> Actor {
         TIMER => Actor::Timer,
         SOCKET => Actor::Socket,
         THREAD => Actor::Thread,
+        LOOP => Actor::Loop,
         serial => Actor::Task(TaskId::of(serial)),
     }
 }
@@ -295,6 +393,7 @@ pub(crate) fn set_actor(actor: Actor) -> Actor {
         Actor::Timer => TIMER,
         Actor::Socket => SOCKET,
         Actor::Thread => THREAD,
+        Actor::Loop => LOOP,
         Actor::Task(task) => task.0,
     });
     before
@@ -318,21 +417,57 @@ pub(crate) fn put_waits(waits: Waits) {
     WAITS.set(waits);
 }
 
-/// A primitive's future says that it now waits. Works under any executor; where no loop runs, nobody hears it.
+/// A primitive's future says that it now waits, and what has to happen first. Works under any executor; where no
+/// loop runs, nobody hears it.
 #[inline]
-pub(crate) fn waiting(kind: Waits, label: &Label, site: Option<&'static Location<'static>>) {
+pub(crate) fn waiting(
+    kind: Waits,
+    label: &Label,
+    site: Option<&'static Location<'static>>,
+    behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
+) {
     WAITS.set(kind);
-    tell(|| Event::Waiting { by: actor(), resource: label.resource(kind), site });
+    if is_watched() {
+        tell_waiting(label.resource(kind), site, behind);
+    }
+}
+
+/// As [`waiting`], where the runtime cannot tell who will end the wait.
+#[inline]
+pub(crate) fn waiting_for_anyone(kind: Waits, label: &Label, site: Option<&'static Location<'static>>) {
+    waiting(kind, label, site, |tell| tell(Behind::Anyone));
 }
 
 /// As [`waiting`], for what has no number of its own.
 #[inline]
-pub(crate) fn waiting_for(kind: Waits, site: Option<&'static Location<'static>>) {
+pub(crate) fn waiting_unlabelled(
+    kind: Waits,
+    site: Option<&'static Location<'static>>,
+    behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
+) {
     WAITS.set(kind);
-    tell(|| Event::Waiting { by: actor(), resource: Resource { kind, number: 0 }, site });
+    if is_watched() {
+        tell_waiting(Resource { kind, number: 0 }, site, behind);
+    }
 }
 
-/// A primitive's number, given out the first time somebody watches it.
+/// The current task has given its turn away.
+#[inline]
+pub(crate) fn waiting_for_a_turn() {
+    waiting_unlabelled(Waits::Turn, None, |tell| tell(Behind::Anyone));
+}
+
+#[cold]
+#[inline(never)]
+fn tell_waiting(
+    resource: Resource,
+    site: Option<&'static Location<'static>>,
+    behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
+) {
+    behind(&mut |behind| tell(|| Event::Waiting { by: actor(), resource, site, behind }));
+}
+
+/// A primitive's number, given out the first time somebody watches it or names it.
 #[derive(Debug, Default)]
 pub(crate) struct Label(Cell<u32>);
 
@@ -342,11 +477,20 @@ impl Label {
     }
 
     pub(crate) fn resource(&self, kind: Waits) -> Resource {
+        Resource { kind, number: self.number() }
+    }
+
+    fn number(&self) -> u32 {
         if self.0.get() == 0 {
             LABELS.set(LABELS.get() + 1);
             self.0.set(LABELS.get());
         }
-        Resource { kind, number: self.0.get() }
+        self.0.get()
+    }
+
+    /// Gives it a name for whoever looks.
+    pub(crate) fn set_name(&self, name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
     }
 
     #[inline]
@@ -357,5 +501,53 @@ impl Label {
     #[inline]
     pub(crate) fn released(&self, kind: Waits) {
         tell(|| Event::Released { by: actor(), resource: self.resource(kind) });
+    }
+}
+
+impl Drop for Label {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.get() != 0 {
+            forget_name(self.0.get());
+        }
+    }
+}
+
+#[cold]
+fn forget_name(number: u32) {
+    // At a thread's end the names may have gone before.
+    let _ = NAMES.try_with(|names| names.borrow_mut().remove(&number));
+}
+
+impl Resource {
+    /// The name it was given, by `named`, as long as it lives.
+    pub fn name(&self) -> Option<Rc<str>> {
+        NAMES.try_with(|names| names.borrow().get(&self.number).cloned()).ok().flatten()
+    }
+}
+
+/// `Lock "name"`, `Lock 3`, or `Lock` if it has neither name nor number.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.kind)?;
+        match (self.name(), self.number) {
+            (Some(name), _) => write!(f, " {name:?}"),
+            (None, 0) => Ok(()),
+            (None, number) => write!(f, " {number}"),
+        }
+    }
+}
+
+/// One observer that stands for `all`; nobody if there are none.
+pub(crate) fn all_of(mut all: Vec<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
+    if all.len() > 1 { Some(Rc::new(Several(all))) } else { all.pop() }
+}
+
+/// Tells every one, in order.
+struct Several(Vec<Rc<dyn Observer>>);
+
+impl Observer for Several {
+    fn event(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|observer| observer.event(event));
     }
 }

@@ -29,8 +29,8 @@ use std::time::Duration;
 use mio::{Events, Interest, Token};
 
 use crate::arena::{Arena, Key, Linked, List};
-use crate::observer::{self, Actor, Waits};
-use crate::wakers::Wakers;
+use crate::observer::{self, Actor, Event, Label, Resource, Waits};
+use crate::wakers::{Wakers, keep};
 
 /// Events taken from the OS at once. A longer list is only taken in several goes; none is lost.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -113,7 +113,9 @@ impl Reactor {
             self.sources.borrow_mut().sides.remove(key);
             return Err(in_plain_words(error));
         }
-        Ok(Source { io, key, reactor: self.clone() })
+        let source = Source { io, key, reactor: self.clone(), label: Label::new() };
+        observer::tell(|| Event::Opened { socket: source.resource(), by: observer::actor() });
+        Ok(source)
     }
 
     /// Waits until something happens, `limit` at most (`None`: for ever), and collects the wakers of
@@ -237,9 +239,14 @@ pub(crate) struct Source<S: mio::event::Source> {
     io: S,
     key: Key,
     reactor: Rc<Reactor>,
+    label: Label,
 }
 
 impl<S: mio::event::Source> Source<S> {
+    fn resource(&self) -> Resource {
+        self.label.resource(Waits::Socket)
+    }
+
     pub(crate) fn get(&self) -> &S {
         &self.io
     }
@@ -287,12 +294,12 @@ impl<S: mio::event::Source> Source<S> {
                 return Poll::Ready(Ok(()));
             }
             self.reactor.row.set((Actor::Outside, 0));
-            observer::waiting_for(Waits::Turn, None);
+            observer::waiting_for_a_turn();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        observer::waiting_for(Waits::Socket, None);
-        let waker = cx.waker().clone();
+        observer::waiting_for_anyone(Waits::Socket, &self.label, None);
+        let waker = keep(cx.waker());
         let replaced = self.reactor.sources.borrow_mut().wait(self.key, side, place, waker);
         drop(replaced);
         Poll::Pending
@@ -348,6 +355,7 @@ impl<S: mio::event::Source> Drop for Source<S> {
             // The descriptor may have been closed behind our back; then there is nothing to take out.
             let _ = poll.registry().deregister(&mut self.io);
         }
+        observer::tell(|| Event::Closed { socket: self.resource() });
     }
 }
 

@@ -26,9 +26,11 @@ use crate::arena::Key;
 use crate::arrivals::Arrivals;
 use crate::inbox::{Address, Errand, Mail};
 use crate::join_error::JoinError;
+use crate::locks::Arc;
 use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
+use crate::wakers::keep;
 
 /// All tasks of one loop, and the line of the ready ones.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Tasks {
     closed: Cell<bool>,
     /// Set when the loop is put together, for its rooms are above this one.
     doorway: OnceCell<Weak<dyn Doorway>>,
+    /// Made with the first handle by which other threads reach the loop: they hold it, too.
+    outsiders: OnceCell<Outsider>,
     /// The vectors that the inbox gave last time, to be given back empty.
     spare: RefCell<Mail>,
 }
@@ -53,6 +57,11 @@ pub(crate) trait Doorway {
     /// The loop is around the caller for as long as what this returns lives; it is already if that is nothing.
     fn enter(self: Rc<Self>) -> Option<Box<dyn Any>>;
 }
+
+/// Whoever may act on the loop from another thread: as long as one lives, nobody inside can be sure that nothing
+/// will happen any more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outsider(Arc<()>);
 
 /// With its serial number and its neighbours in line it fills 72 bytes.
 pub(crate) struct Task {
@@ -133,12 +142,23 @@ impl Tasks {
             roots: Cell::new(0),
             closed: Cell::new(false),
             doorway: OnceCell::new(),
+            outsiders: OnceCell::new(),
             spare: RefCell::default(),
         }
     }
 
     pub(crate) fn set_doorway(&self, doorway: Weak<dyn Doorway>) {
         let _only_once = self.doorway.set(doorway);
+    }
+
+    /// What a handle holds by which other threads reach the loop.
+    pub(crate) fn outsider(&self) -> Outsider {
+        self.outsiders.get_or_init(Outsider::default).clone()
+    }
+
+    /// Whether any such handle lives.
+    pub(crate) fn has_outsiders(&self) -> bool {
+        self.outsiders.get().is_some_and(|outsider| Arc::strong_count(&outsider.0) > 1)
     }
 
     /// The loop's name among all loops.
@@ -348,9 +368,10 @@ impl Tasks {
         }
         drop(queue);
         observer::tell(move || Event::Finished { task: TaskId::of(serial), outcome });
-        if unwanted.is_some() {
+        if let Some((task, result)) = unwanted {
+            tell_unread(serial, task.as_ref().map(|task| task.site), &result);
             self.forget_name(serial);
-            quietly(|| drop(unwanted));
+            quietly(|| drop((task, result)));
         }
         // The listener may be a foreign waker: its panic must not cost the loop its other tasks.
         quietly(|| listener.hear());
@@ -414,7 +435,7 @@ impl Tasks {
     /// context's. The error says why it never will be.
     pub(crate) fn poll_result(&self, key: Key, cx: &mut Context<'_>) -> Result<Poll<TaskResult>, &'static str> {
         // A foreign waker's clone is foreign code, which may even end the task: hence another look.
-        let mut listener = Listener::Waker(cx.waker().clone());
+        let mut listener = Listener::Waker(keep(cx.waker()));
         let mut queue = self.queue.borrow_mut();
         match queue.get_mut(key) {
             Some(Task { stage: Stage::Finished(_), .. }) => {
@@ -442,6 +463,7 @@ impl Tasks {
             let before = mem::replace(&mut task.listener, Listener::Party(party));
             drop(queue);
             drop(before);
+            arrivals.tell_member(self.id(key));
         } else {
             drop(queue);
             arrivals.report(number);
@@ -461,9 +483,12 @@ impl Tasks {
         let serial = queue.serial(key).unwrap_or(0);
         let over = queue.remove(key);
         drop(queue);
-        self.forget_name(serial);
         quietly(|| drop(listener));
         let _inside = self.enter();
+        if let Some(Task { stage: Stage::Finished(result), site, .. }) = &over {
+            tell_unread(serial, Some(site), result);
+        }
+        self.forget_name(serial);
         quietly(|| drop(over));
     }
 
@@ -517,6 +542,17 @@ impl Tasks {
 fn announce(task: TaskId, name: Option<&str>, site: &'static Location<'static>) {
     observer::tell(|| Event::Spawned { task, name, site, by: observer::actor() });
     observer::tell(|| Event::Woken { task, by: observer::actor() });
+}
+
+/// Tells of a panic that nobody will hear of.
+fn tell_unread(serial: u64, site: Option<&'static Location<'static>>, result: &TaskResult) {
+    if let (Err(error), Some(site)) = (result, site)
+        && error.is_panic()
+        && observer::is_watched()
+    {
+        let (task, text) = (TaskId::of(serial), error.to_string());
+        observer::tell(|| Event::Unread { task, site, text: &text });
+    }
 }
 
 impl Task {

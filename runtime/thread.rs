@@ -12,7 +12,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -22,7 +22,7 @@ use crate::arena::Key;
 use crate::context;
 use crate::driver::Driver;
 use crate::join_error::JoinError;
-use crate::observer::{self, Waits};
+use crate::observer::{self, Event, Label, Resource, Waits};
 use crate::waker::{is_ours, waker_of_nobody};
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
@@ -75,7 +75,9 @@ where
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
-    ThreadHandle { asker, refused, expected }
+    let handle = ThreadHandle { asker, refused, expected, label: Label::new(), site: Location::caller() };
+    observer::tell(|| Event::Submitted { job: handle.job(), by: observer::actor(), site: handle.site });
+    handle
 }
 
 /// The result of a closure on the thread pool, to be awaited. Made by [`to_thread`].
@@ -91,6 +93,8 @@ pub struct ThreadHandle<T> {
     refused: Option<io::Error>,
     /// The loop in virtual time that looks out for this result, until it is here.
     expected: Option<(Rc<Driver>, Key)>,
+    label: Label,
+    site: &'static Location<'static>,
 }
 
 impl<T> ThreadHandle<T> {
@@ -104,6 +108,10 @@ impl<T> ThreadHandle<T> {
     /// Whether the result is there.
     pub fn is_finished(&self) -> bool {
         self.refused.is_some() || self.asker.is_given()
+    }
+
+    fn job(&self) -> Resource {
+        self.label.resource(Waits::Thread)
     }
 
     fn expect_no_more(&mut self) {
@@ -125,12 +133,13 @@ impl<T> Future for ThreadHandle<T> {
             None => match self.asker.poll(cx) {
                 Poll::Ready(result) => result,
                 Poll::Pending => {
-                    observer::waiting_for(Waits::Thread, None);
+                    observer::waiting_for_anyone(Waits::Thread, &self.label, Some(self.site));
                     return Poll::Pending;
                 }
             },
         };
         self.expect_no_more();
+        observer::tell(|| Event::Answered { job: self.job() });
         Poll::Ready(result.expect("a to_thread() handle gives its result once: await it only once"))
     }
 }

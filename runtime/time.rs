@@ -14,8 +14,9 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Behind, Label, Waits};
 use crate::timer_wheel::{Stage, Timer};
+use crate::wakers::keep;
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.
@@ -115,7 +116,7 @@ impl Sleep {
     #[cold]
     fn give_a_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.driver.unset(self.timer);
-        observer::waiting_for(Waits::Turn, None);
+        observer::waiting_for_a_turn();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -145,7 +146,7 @@ impl Future for Sleep {
             drop(self.driver.unset(self.timer));
             return Poll::Ready(());
         }
-        observer::waiting(Waits::Timer, &self.label, Some(self.site));
+        observer::waiting(Waits::Timer, &self.label, Some(self.site), |tell| tell(Behind::Deadline(self.deadline())));
         if context::is_in_another(&self.driver) && !self.driver.is_closed() {
             // Nobody has read its own loop's clock since it was made.
             if self.is_elapsed() {
@@ -157,7 +158,7 @@ impl Future for Sleep {
             if self.driver.is_closed() {
                 panic!("the loop of the sleep made at {} is gone: await it inside the loop that made it", self.site);
             }
-            self.driver.set(self.timer, cx.waker().clone());
+            self.driver.set(self.timer, keep(cx.waker()));
         }
         Poll::Pending
     }

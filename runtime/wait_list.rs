@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::{Arena, Key, Linked, List};
-use crate::wakers::Wakers;
+use crate::wakers::{Wakers, keep};
 
 /// A stock of units, and the line of those who wait for some.
 #[derive(Debug)]
@@ -286,7 +286,7 @@ impl Wait<'_> {
         // Cloned with no borrow held, for a foreign waker runs foreign code, and that may have
         // changed the stock: hence the second look. (If that ends the wait, the borrow goes first,
         // being the younger, and the clone after it.)
-        let waiter = Waiter { wants: self.wants, stage: Stage::Waiting(waker.clone()) };
+        let waiter = Waiter { wants: self.wants, stage: Stage::Waiting(keep(waker)) };
         let mut state = self.list.0.borrow_mut();
         match state.try_take(self.wants) {
             Err(Closed) => return Poll::Ready(Err(Closed)),
@@ -308,7 +308,7 @@ impl Wait<'_> {
             Stage::Granted | Stage::Notified { .. } => return Poll::Ready(Ok(())),
         }
         // Another waker from now on. Both the cloning and the dropping may run foreign code.
-        let mut waker = waker.clone();
+        let mut waker = keep(waker);
         let ended = match self.list.0.borrow_mut().stage(place) {
             Stage::Waiting(current) => {
                 std::mem::swap(current, &mut waker);

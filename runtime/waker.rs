@@ -18,6 +18,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::arena::{INDEX_BITS, Key, LIFE_BITS, LIFE_MASK, MAX_INDEX};
 use crate::home;
+use crate::wakers;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("roundel keeps a waker in one 64-bit word: build it for a 64-bit target");
@@ -25,7 +26,18 @@ compile_error!("roundel keeps a waker in one 64-bit word: build it for a 64-bit 
 /// The waker of the task `key` of the loop `number`.
 #[inline]
 pub(crate) fn waker(number: u32, key: Key) -> Waker {
-    let raw = raw(pack(number, key));
+    made_of(raw(pack(number, key)))
+}
+
+/// The same for a task that is asked what it waits for: clones of this one are counted, so that it shows who
+/// keeps one, and they are plain ones. It will wake like no other, so that whoever waits has to keep it anew.
+pub(crate) fn asking_waker(number: u32, key: Key) -> Waker {
+    let data = ptr::without_provenance(pack(number, key) as usize);
+    made_of(RawWaker::new(data, &ASKING))
+}
+
+#[inline]
+fn made_of(raw: RawWaker) -> Waker {
     // SAFETY: the contract of `RawWaker` asks that the four functions be thread-safe and that clone,
     // wake and drop keep a resource's count right. There is no resource: the data is a number that is
     // never turned into a pointer again, and the functions are safe code on that number.
@@ -47,6 +59,7 @@ pub(crate) fn waker_of_nobody(number: u32) -> Waker {
 
 // One address for all wakers, so that `will_wake` can compare it.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
+static ASKING: RawWakerVTable = RawWakerVTable::new(clone_and_count, wake, wake, drop);
 
 fn raw(word: u64) -> RawWaker {
     RawWaker::new(ptr::without_provenance(word as usize), &VTABLE)
@@ -54,6 +67,11 @@ fn raw(word: u64) -> RawWaker {
 
 fn clone(data: *const ()) -> RawWaker {
     raw(data.addr() as u64)
+}
+
+fn clone_and_count(data: *const ()) -> RawWaker {
+    wakers::count_stray();
+    clone(data)
 }
 
 fn wake(data: *const ()) {

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Waits};
+use crate::observer;
 
 /// Gives every other ready task one turn before this one goes on. asyncio's `sleep(0)`.
 #[doc(alias = "sleep")]
@@ -30,7 +30,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.given = true;
-        observer::waiting_for(Waits::Turn, None);
+        observer::waiting_for_a_turn();
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -31,11 +31,11 @@ use std::time::Duration;
 use roundel::net::{self, TcpListener, TcpStream};
 use roundel::sync::{self, oneshot};
 use roundel::{
-    Actor, AsCompleted, Builder, CancelHandle, Clock, Elapsed, Event, EventLoop, Gather, GatherSettled, Generator,
-    GroupClosed, GroupError, GroupHandle, Handle, Instant, Interval, JoinError, JoinHandle, MissedTicks, Observer,
-    Order, Outcome, RemoteHandle, Resource, RoundRobin, Sleep, Step, TaskGroup, TaskId, TaskInfo, ThreadHandle,
-    TryGather, Waits, Yield, YieldNow, Yielder, as_completed, block_on, gather, generator, interval, spawn, timeout,
-    timeout_at,
+    Actor, AsCompleted, Behind, Builder, CancelHandle, Clock, Elapsed, Event, EventLoop, Gather, GatherSettled,
+    Generator, GroupClosed, GroupError, GroupHandle, Handle, Holder, Instant, Interval, JoinError, JoinHandle,
+    MissedTicks, Observer, Order, Outcome, RemoteHandle, Resource, RoundRobin, Sleep, Step, TaskGroup, TaskId,
+    TaskInfo, ThreadHandle, TryGather, Waits, Yield, YieldNow, Yielder, as_completed, block_on, gather, generator,
+    interval, spawn, timeout, timeout_at,
 };
 use support::implements;
 
@@ -124,6 +124,8 @@ fn types() -> Vec<Row> {
         row!(dyn Observer;),
         row!(Event<'static>; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Actor; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(Behind<'static>; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(Holder; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Waits; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Resource; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Outcome; Send Sync Unpin UnwindSafe RefUnwindSafe),

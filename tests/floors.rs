@@ -31,11 +31,12 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may import from the same floor, and what.
-const NEIGHBOURS: &[(&str, &[&str])] = &[("waker", &["home"]), ("event_loop", &["context"]), ("handle", &["spawn"])];
+const NEIGHBOURS: &[(&str, &[&str])] =
+    &[("waker", &["home"]), ("event_loop", &["context"]), ("handle", &["spawn"]), ("observer", &["clock"])];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.
 const BESIDE: &[(&str, &[&str])] =
-    &[("sync", &["wait_list", "observer"]), ("yield_now", &["observer"]), ("generator", &[])];
+    &[("sync", &["wait_list", "wakers", "observer"]), ("yield_now", &["observer"]), ("generator", &[])];
 
 /// The top floor but one, whose rooms may use those beside the stairs.
 const USERS: usize = 6;

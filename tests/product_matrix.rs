@@ -282,7 +282,7 @@ struct Stage {
     case: Case,
     home: ThreadId,
     handle: RefCell<Option<JoinHandle<Output>>>,
-    event_loop: Cell<Option<Handle>>,
+    event_loop: RefCell<Option<Handle>>,
     id: Cell<Option<TaskId>>,
     heard: Cell<Option<End>>,
     /// What the task does inside its next poll.
@@ -311,7 +311,7 @@ impl Stage {
             case,
             home: thread::current().id(),
             handle: RefCell::default(),
-            event_loop: Cell::default(),
+            event_loop: RefCell::default(),
             id: Cell::default(),
             heard: Cell::default(),
             in_poll: Cell::default(),
@@ -354,7 +354,7 @@ impl Stage {
             }
             _ => {}
         }
-        self.event_loop.set(Some(event_loop.handle()));
+        self.event_loop.replace(Some(event_loop.handle()));
         let handle = event_loop.spawn(Task(self.clone()));
         self.id.set(Some(handle.id()));
         self.handle.replace(Some(handle));
@@ -682,7 +682,10 @@ impl Drop for Task {
         stage.check(thread::current().id() == stage.home, "a future must be dropped on its loop's thread");
         // From wherever it was cancelled, and at the loop's death.
         let around = catch_unwind(Handle::current).ok();
-        stage.check(around.is_some() && around == stage.event_loop.get(), "a future finds its loop when it is dropped");
+        stage.check(
+            around.is_some() && around == *stage.event_loop.borrow(),
+            "a future finds its loop when it is dropped",
+        );
         if let Some(handle) = &*stage.handle.borrow() {
             stage.check(!handle.is_finished(), "a task is not over before its future is dropped");
         }

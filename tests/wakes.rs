@@ -253,7 +253,7 @@ fn another_thread_may_reach_for_a_loop_in_the_midst_of_its_end() {
     let (first, _first) = Sleeper::spawn_on(&event_loop);
     let (own, to_wake, too_late) = (wakers.clone(), wakers.clone(), late.clone());
     let guard = OnDrop(move || {
-        let (wakers, handle) = (to_wake.take(), handle);
+        let (wakers, handle) = (to_wake.take(), handle.clone());
         let from_afar = thread::spawn(move || {
             wakers.iter().for_each(Waker::wake_by_ref);
             handle.spawn(async { unreachable!("the loop has ended") })

@@ -25,9 +25,10 @@ use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
 use crate::net::tcp_stream::{TcpStream, no_address};
-use crate::observer::{self, Waits};
+use crate::observer::{self, Behind, Waits};
 use crate::reactor::{Side, Source};
 use crate::timer_wheel::Timer;
+use crate::wakers::keep;
 
 /// How long accepting rests when the system is full: long enough to cost nothing, short enough that
 /// clients still wait. It is asyncio's figure.
@@ -193,12 +194,12 @@ impl Future for Pause<'_> {
             self.cancel();
             return Poll::Ready(());
         }
-        observer::waiting_for(Waits::Timer, None);
+        observer::waiting_unlabelled(Waits::Timer, None, |tell| tell(Behind::Deadline(until)));
         if !self.timer.is_some_and(|timer| driver.rewake(timer, cx.waker())) {
             self.cancel();
             let timer = driver.timer(until);
             self.timer = Some(timer);
-            driver.set(timer, cx.waker().clone());
+            driver.set(timer, keep(cx.waker()));
         }
         Poll::Pending
     }

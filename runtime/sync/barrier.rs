@@ -61,6 +61,12 @@ impl Barrier {
         }
     }
 
+    /// The same barrier with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Barrier {
+        self.label.set_name(name);
+        self
+    }
+
     /// Waits until all parties are there. The last one goes on at once; it is the leader.
     ///
     /// One arrives at the first poll. Dropping the future before all are there undoes the arrival;
@@ -136,7 +142,7 @@ impl Future for BarrierWait<'_> {
         if over || barrier.meeting.get() != arrival.meeting {
             return Poll::Ready(BarrierTurn { index: arrival.index, leader: false });
         }
-        observer::waiting(Waits::Barrier, &barrier.label, Some(self.site));
+        observer::waiting_for_anyone(Waits::Barrier, &barrier.label, Some(self.site));
         Poll::Pending
     }
 }

@@ -62,6 +62,12 @@ impl Condition {
         Condition { line: WaitList::new(0), label: Label::new() }
     }
 
+    /// The same condition with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Condition {
+        self.label.set_name(name);
+        self
+    }
+
     /// Lets the lock go, waits to be notified, takes the lock again in its line, and returns the guard.
     ///
     /// The place in the condition's line is taken at the first poll, before the lock is let go. There
@@ -86,7 +92,7 @@ impl Condition {
             if notified {
                 return Poll::Ready(());
             }
-            observer::waiting(Waits::Condition, &self.label, Some(site));
+            observer::waiting_for_anyone(Waits::Condition, &self.label, Some(site));
             Poll::Pending
         })
         .await;

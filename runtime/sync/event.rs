@@ -47,6 +47,12 @@ impl Event {
         Event { set: Cell::new(false), line: WaitList::new(0), label: Label::new() }
     }
 
+    /// The same event with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Event {
+        self.label.set_name(name);
+        self
+    }
+
     /// Waits until the event is set; not at all if it is. Dropping the future half-way loses nothing.
     #[track_caller]
     pub fn wait(&self) -> EventWait<'_> {
@@ -99,7 +105,7 @@ impl Future for EventWait<'_> {
         if event.is_set() || Pin::new(&mut self.wait).poll(cx).is_ready() || event.is_set() {
             return Poll::Ready(());
         }
-        observer::waiting(Waits::Event, &event.label, Some(self.site));
+        observer::waiting_for_anyone(Waits::Event, &event.label, Some(self.site));
         Poll::Pending
     }
 }

@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Actor, Label, TaskId, Waits};
+use crate::observer::{self, Behind, Holder, Label, TaskId, Waits};
 use crate::wait_list::{Held, Wait, WaitList};
 
 /// A value that is used by one task at a time.
@@ -47,7 +47,8 @@ use crate::wait_list::{Held, Wait, WaitList};
 pub struct Lock<T> {
     /// One unit: the right to the value.
     turn: WaitList,
-    owner: Cell<Option<TaskId>>,
+    /// Who took it, and where.
+    holder: Cell<Option<Holder>>,
     label: Label,
     value: RefCell<T>,
 }
@@ -55,7 +56,13 @@ pub struct Lock<T> {
 impl<T> Lock<T> {
     /// A free lock around `value`.
     pub const fn new(value: T) -> Lock<T> {
-        Lock { turn: WaitList::new(1), owner: Cell::new(None), label: Label::new(), value: RefCell::new(value) }
+        Lock { turn: WaitList::new(1), holder: Cell::new(None), label: Label::new(), value: RefCell::new(value) }
+    }
+
+    /// The same lock with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Lock<T> {
+        self.label.set_name(name);
+        self
     }
 
     /// Waits for the value.
@@ -88,9 +95,7 @@ impl<T> Lock<T> {
     #[inline]
     fn guard(&self, site: &'static Location<'static>) -> LockGuard<'_, T> {
         let turn = self.turn.hold(1);
-        if let Actor::Task(task) = observer::actor() {
-            self.owner.set(Some(task));
-        }
+        self.holder.set(Some(Holder { who: observer::actor(), site }));
         self.label.acquired(Waits::Lock, site);
         LockGuard { value: self.value.borrow_mut(), lock: self, _turn: turn }
     }
@@ -104,7 +109,7 @@ impl<T> Lock<T> {
     /// The task that took the lock and still has it. `None` if it is free, on its way to the next in
     /// line, or was taken outside any task of a roundel loop.
     pub fn owner(&self) -> Option<TaskId> {
-        self.owner.get()
+        self.holder.get()?.who.task()
     }
 
     /// How many wait in line.
@@ -165,7 +170,11 @@ impl<'a, T> Future for AcquireLock<'a, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockGuard<'a, T>> {
         let Poll::Ready(answer) = Pin::new(&mut self.wait).poll(cx) else {
-            observer::waiting(Waits::Lock, &self.lock.label, Some(self.site));
+            observer::waiting(Waits::Lock, &self.lock.label, Some(self.site), |tell| match self.lock.holder.get() {
+                Some(holder) => tell(Behind::Holders(&[holder])),
+                // On its way to one who waits.
+                None => tell(Behind::Anyone),
+            });
             return Poll::Pending;
         };
         answer.expect("nobody closes the line of a lock");
@@ -216,7 +225,7 @@ impl<T> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Told first, for by the hand-over the next one may be running already under a foreign waker.
-        self.lock.owner.set(None);
+        self.lock.holder.set(None);
         self.lock.label.released(Waits::Lock);
     }
 }

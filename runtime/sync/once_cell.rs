@@ -43,6 +43,12 @@ impl<T> OnceCell<T> {
         OnceCell { value: std::cell::OnceCell::new(), turn: WaitList::new(1), label: Label::new() }
     }
 
+    /// The same cell with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> OnceCell<T> {
+        self.label.set_name(name);
+        self
+    }
+
     /// A cell that is full already.
     pub fn with_value(value: T) -> OnceCell<T> {
         OnceCell { value: std::cell::OnceCell::from(value), ..OnceCell::new() }
@@ -132,7 +138,7 @@ impl<T> OnceCell<T> {
         let mut wait = self.turn.take(1);
         poll_fn(|cx| {
             let Poll::Ready(answer) = Pin::new(&mut wait).poll(cx) else {
-                observer::waiting(Waits::OnceCell, &self.label, Some(site));
+                observer::waiting_for_anyone(Waits::OnceCell, &self.label, Some(site));
                 return Poll::Pending;
             };
             Poll::Ready(answer.is_ok())

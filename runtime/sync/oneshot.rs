@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::observer::{self, Label, Waits};
+use crate::wakers::keep;
 
 /// Makes the two ends of a channel for one value.
 ///
@@ -86,7 +87,7 @@ impl<T> Sender<T> {
             if self.is_closed() {
                 return Poll::Ready(());
             }
-            observer::waiting(Waits::Oneshot, &self.0.label, None);
+            observer::waiting_for_anyone(Waits::Oneshot, &self.0.label, None);
             Poll::Pending
         })
         .await;
@@ -151,7 +152,7 @@ impl<T> Future for Receiver<T> {
             Ok(value) => Poll::Ready(Ok(value)),
             Err(TryRecvError::Dropped) => Poll::Ready(Err(Dropped(()))),
             Err(TryRecvError::Empty) => {
-                observer::waiting(Waits::Oneshot, &self.0.label, None);
+                observer::waiting_for_anyone(Waits::Oneshot, &self.0.label, None);
                 Poll::Pending
             }
         }
@@ -183,7 +184,7 @@ impl Waiter {
 
     fn stay(&self, waker: &Waker) {
         let kept = self.0.take().filter(|kept| kept.will_wake(waker));
-        self.0.set(Some(kept.unwrap_or_else(|| waker.clone())));
+        self.0.set(Some(kept.unwrap_or_else(|| keep(waker))));
     }
 
     fn wake(&self) {

@@ -127,6 +127,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// The same queue with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Queue<T> {
+        self.label.set_name(name);
+        self
+    }
+
     /// Puts an item, waiting in line for room if there is none.
     ///
     /// With room the item is put at the first poll, without giving the turn away. Dropping the future
@@ -338,7 +344,7 @@ impl<T> Future for Put<'_, T> {
         if let Some(wait) = &mut self.wait
             && Pin::new(wait).poll(cx).is_pending()
         {
-            observer::waiting(Waits::Queue, &self.queue.label, Some(self.site));
+            observer::waiting_for_anyone(Waits::Queue, &self.queue.label, Some(self.site));
             return Poll::Pending;
         }
         let item = self.item.take().expect("a put() takes its item along when it is done: await it only once");
@@ -372,7 +378,7 @@ impl<T> Future for Get<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Shutdown>> {
         match Pin::new(&mut self.wait).poll(cx) {
             Poll::Pending => {
-                observer::waiting(Waits::Queue, &self.queue.label, Some(self.site));
+                observer::waiting_for_anyone(Waits::Queue, &self.queue.label, Some(self.site));
                 Poll::Pending
             }
             Poll::Ready(Ok(())) => Poll::Ready(self.queue.fetch()),
@@ -405,7 +411,7 @@ impl<T> Future for Join<'_, T> {
         if idle() || Pin::new(&mut self.wait).poll(cx).is_ready() || idle() {
             return Poll::Ready(());
         }
-        observer::waiting(Waits::Queue, &queue.label, Some(self.site));
+        observer::waiting_for_anyone(Waits::Queue, &queue.label, Some(self.site));
         Poll::Pending
     }
 }

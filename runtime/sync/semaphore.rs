@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Behind, Holder, Label, Waits};
 use crate::wait_list::{Wait, WaitList};
 
 /// A number of permits, to bound how many do something at once.
@@ -38,8 +38,13 @@ pub struct Semaphore {
     permits: WaitList,
     /// In stock or in somebody's hands: kept below the limit, so that a drop never overflows.
     total: Cell<usize>,
+    /// Who took permits last, newest first: not all of them may have theirs still.
+    recent: Cell<[Option<Holder>; RECENT]>,
     label: Label,
 }
+
+/// As many as help to find who keeps his permits; a few words for each semaphore.
+const RECENT: usize = 2;
 
 impl Semaphore {
     /// The most permits a semaphore can have.
@@ -53,7 +58,18 @@ impl Semaphore {
     #[track_caller]
     pub const fn new(permits: usize) -> Semaphore {
         assert!(permits <= Semaphore::MAX_PERMITS, "Semaphore::new() takes at most Semaphore::MAX_PERMITS permits");
-        Semaphore { permits: WaitList::new(permits), total: Cell::new(permits), label: Label::new() }
+        Semaphore {
+            permits: WaitList::new(permits),
+            total: Cell::new(permits),
+            recent: Cell::new([None; RECENT]),
+            label: Label::new(),
+        }
+    }
+
+    /// The same semaphore with a name, for whoever watches and for the explanation of a deadlock.
+    pub fn named(self, name: &str) -> Semaphore {
+        self.label.set_name(name);
+        self
     }
 
     /// Waits for one permit.
@@ -112,6 +128,8 @@ impl Semaphore {
     #[inline]
     fn permit(&self, permits: usize, site: &'static Location<'static>) -> Permit<'_> {
         let permit = Permit { semaphore: self, permits };
+        let [newest, _] = self.recent.get();
+        self.recent.set([Some(Holder { who: observer::actor(), site }), newest]);
         self.label.acquired(Waits::Semaphore, site);
         permit
     }
@@ -192,7 +210,10 @@ impl<'a> Future for Acquire<'a> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(answer) = Pin::new(&mut self.wait).poll(cx) else {
-            observer::waiting(Waits::Semaphore, &self.semaphore.label, Some(self.site));
+            observer::waiting(Waits::Semaphore, &self.semaphore.label, Some(self.site), |tell| {
+                let recent: Vec<Holder> = self.semaphore.recent.get().into_iter().flatten().collect();
+                tell(Behind::Holders(&recent));
+            });
             return Poll::Pending;
         };
         let answer = answer.map_err(|_| Closed(()));

@@ -1,0 +1,13 @@
+//! The study: what an event loop does, watched, explained and repeated.
+//!
+//! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
+//! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
+
+use crate::observer::{self, Event};
+
+/// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
+///
+/// Nothing happens where nobody watches, or outside a loop.
+pub fn note(text: &str) {
+    observer::tell(|| Event::Noted { by: observer::actor(), text });
+}

@@ -3,10 +3,16 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+mod ask;
+pub(crate) mod census;
+mod dump;
+mod inspect;
+mod queries;
 pub(crate) mod warnings;
 mod watchdog;
 mod words;
 
+pub use dump::dump;
 pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};

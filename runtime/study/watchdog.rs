@@ -92,6 +92,11 @@ impl Pulse {
         }
     }
 
+    /// Whether both are of one loop.
+    pub(crate) fn is(&self, other: &Pulse) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The poll that is under way, if there is one.
     pub(crate) fn busy(&self) -> Option<Busy> {
         self.lock().busy()

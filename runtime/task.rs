@@ -220,7 +220,7 @@ impl Tasks {
         self.queue.borrow_mut().remove(key);
     }
 
-    fn id(&self, key: Key) -> TaskId {
+    pub(crate) fn id(&self, key: Key) -> TaskId {
         TaskId::of(self.queue.borrow().serial(key).unwrap_or(0))
     }
 
@@ -503,11 +503,31 @@ impl Tasks {
     /// The loop's end: cancels every task, in order of spawning, and lets none begin any more.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        let mut keys: Vec<(u64, Key)> = self.queue.borrow().iter().map(|(key, serial, _)| (serial, key)).collect();
-        keys.sort_unstable_by_key(|&(serial, _)| serial);
-        for (_, key) in keys {
+        for key in self.keys() {
             self.cancel(key);
         }
+    }
+
+    /// The keys of all tasks that are not over, in order of spawning, the root behind them.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let queue = self.queue.borrow();
+        let alive = queue.iter().filter(|(_, _, task)| !matches!(task.stage, Stage::Finished(_)));
+        let mut keys: Vec<(u64, Key)> = alive.map(|(key, serial, _)| (serial, key)).collect();
+        keys.sort_unstable_by_key(|&(serial, _)| serial);
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Tells whoever watches now of all whose end is reported to a party.
+    pub(crate) fn tell_members(&self) {
+        let queue = self.queue.borrow();
+        let party = |task: &Task| match &task.listener {
+            Listener::Party(party) => Some(party.0.clone()),
+            Listener::Waker(_) => None,
+        };
+        let members = queue.iter().filter_map(|(_, serial, task)| Some((party(task)?, TaskId::of(serial))));
+        let members: Vec<(Rc<Arrivals>, TaskId)> = members.collect();
+        drop(queue);
+        members.iter().for_each(|(arrivals, task)| arrivals.tell_member(*task));
     }
 
     /// What is known of every task that is not over, in order of spawning.

@@ -12,9 +12,10 @@ mod support;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use crate::support::{Flags, ms};
+use crate::support::{Flags, heading, ms};
+use roundel::study::Deadlock;
 use roundel::sync::Lock;
-use roundel::{gather, sleep};
+use roundel::{gather, sleep, spawn_named};
 
 async fn take_both(name: &'static str, first: Rc<Lock<()>>, second: Rc<Lock<()>>) {
     println!("{name} waits for its first lock");
@@ -25,19 +26,24 @@ async fn take_both(name: &'static str, first: Rc<Lock<()>>, second: Rc<Lock<()>>
     println!("{name} has both");
 }
 
-fn main() -> ExitCode {
-    let event_loop = Flags::parse().event_loop();
-    let result = event_loop.try_block_on(async {
+/// Runs into it. The error says why nothing goes on.
+fn two_locks(flags: &Flags) -> Result<(), Deadlock> {
+    flags.event_loop().try_block_on(async {
         let [a, b] = ["A", "B"].map(|name| Rc::new(Lock::new(()).named(name)));
-        let one = roundel::spawn_named("Thread-1", take_both("Thread-1", a.clone(), b.clone()));
-        let other = roundel::spawn_named("Thread-2", take_both("Thread-2", b, a));
-        gather([one, other]).await
-    });
-    match result {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(deadlock) => {
-            println!("{deadlock}");
-            ExitCode::FAILURE
-        }
-    }
+        let one = spawn_named("Thread-1", take_both("Thread-1", a.clone(), b.clone()));
+        let other = spawn_named("Thread-2", take_both("Thread-2", b, a));
+        let _ = gather!(one, other).await;
+    })
+}
+
+pub(crate) fn run(flags: &Flags) {
+    heading("two locks, in opposite order");
+    let deadlock = two_locks(flags).expect_err("each has what the other wants");
+    println!("{deadlock}");
+    assert_eq!(deadlock.cycles.len(), 1);
+}
+
+fn main() -> ExitCode {
+    run(&Flags::parse());
+    ExitCode::FAILURE
 }

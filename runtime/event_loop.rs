@@ -225,17 +225,19 @@ impl EventLoop {
         }
     }
 
-    /// How long the loop waits for nothing in particular before it asks what the tasks wait for.
+    /// How long the loop waits for nothing in particular before it asks what the tasks wait for. For ever, if
+    /// something is to be expected that wakes it: a socket's news, or a handle, be it by its end.
     #[cold]
     fn patience(&self) -> Option<Duration> {
-        (!self.parts.driver.reactor().has_waiters()).then(|| self.patience.get())
+        let expects_nothing = !self.tasks().has_outsiders() && !self.parts.driver.reactor().has_waiters();
+        expects_nothing.then(|| self.patience.get())
     }
 
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
     #[cold]
     fn ask_around(&self, poll_root: PollRoot<'_>) -> Finding {
         self.patience.set((self.patience.get() * 2).clamp(FIRST_PATIENCE, LAST_PATIENCE));
-        if self.tasks().has_outsiders() || self.parts.driver.has_closures() {
+        if self.parts.driver.has_closures() {
             return Finding::Unknown;
         }
         inquest::hold(&self.parts, poll_root)

@@ -20,13 +20,13 @@ use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::sync;
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::Key;
 use crate::arrivals::Arrivals;
-use crate::inbox::{Address, Errand, Mail};
+use crate::inbox::{self, Address, Errand, Mail};
 use crate::join_error::JoinError;
-use crate::locks::Arc;
 use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
@@ -46,8 +46,8 @@ pub(crate) struct Tasks {
     closed: Cell<bool>,
     /// Set when the loop is put together, for its rooms are above this one.
     doorway: OnceCell<Weak<dyn Doorway>>,
-    /// Made with the first handle by which other threads reach the loop: they hold it, too.
-    outsiders: OnceCell<Outsider>,
+    /// The door that every living handle holds open by which other threads reach the loop.
+    door: RefCell<sync::Weak<Door>>,
     /// The vectors that the inbox gave last time, to be given back empty.
     spare: RefCell<Mail>,
 }
@@ -60,8 +60,18 @@ pub(crate) trait Doorway {
 
 /// Whoever may act on the loop from another thread: as long as one lives, nobody inside can be sure that nothing
 /// will happen any more.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outsider(Arc<()>);
+#[derive(Clone, Debug)]
+pub(crate) struct Outsider(#[expect(dead_code, reason = "it is held, and no more")] sync::Arc<Door>);
+
+#[derive(Debug)]
+struct Door(Address);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // The last one has gone: a loop that waits for it has to look again.
+        inbox::wake(self.0.number(), Key::NOWHERE);
+    }
+}
 
 /// With its serial number and its neighbours in line it fills 72 bytes.
 pub(crate) struct Task {
@@ -142,7 +152,7 @@ impl Tasks {
             roots: Cell::new(0),
             closed: Cell::new(false),
             doorway: OnceCell::new(),
-            outsiders: OnceCell::new(),
+            door: RefCell::default(),
             spare: RefCell::default(),
         }
     }
@@ -153,12 +163,15 @@ impl Tasks {
 
     /// What a handle holds by which other threads reach the loop.
     pub(crate) fn outsider(&self) -> Outsider {
-        self.outsiders.get_or_init(Outsider::default).clone()
+        let mut door = self.door.borrow_mut();
+        let open = door.upgrade().unwrap_or_else(|| sync::Arc::new(Door(self.address)));
+        *door = sync::Arc::downgrade(&open);
+        Outsider(open)
     }
 
     /// Whether any such handle lives.
     pub(crate) fn has_outsiders(&self) -> bool {
-        self.outsiders.get().is_some_and(|outsider| Arc::strong_count(&outsider.0) > 1)
+        self.door.borrow().strong_count() > 0
     }
 
     /// The loop's name among all loops.

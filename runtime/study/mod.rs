@@ -5,13 +5,18 @@
 
 mod ask;
 pub(crate) mod census;
+pub(crate) mod deadlock;
 mod dump;
+pub(crate) mod inquest;
 mod inspect;
 mod queries;
+#[cfg(feature = "record")]
+mod wait_graph;
 pub(crate) mod warnings;
 mod watchdog;
 mod words;
 
+pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 pub use dump::dump;
 pub use warnings::{Warning, Warnings};
 

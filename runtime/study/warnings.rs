@@ -26,7 +26,7 @@ use crate::home;
 use crate::locks::Arc;
 use crate::observer::{Event, Observer, TaskId, Watch};
 use crate::quietly::quietly;
-use crate::study::watchdog::Watchdog;
+use crate::study::watchdog::{Busy, Watchdog};
 use crate::study::words::{place, roughly, what, who};
 use crate::task::TaskInfo;
 
@@ -129,8 +129,8 @@ impl Warnings {
             return Ok(None);
         }
         let tell = self.tell.clone();
-        let watchdog =
-            self.watchdog.map(|limit| Watchdog::start(limit, move |warning| tell.tell(warning))).transpose()?;
+        let start = |limit| Watchdog::start(limit, move |busy| tell.tell(&Warning::hanging(busy)));
+        let watchdog = self.watchdog.map(start).transpose()?;
         let guard = Guard { warnings: self, watchdog, clock: clock.clone(), begun: Cell::new(clock.now()) };
         Ok(Some(Watch::guard(Rc::new(guard))))
     }
@@ -221,6 +221,12 @@ pub enum Warning {
         /// What it said.
         text: Box<str>,
     },
+}
+
+impl Warning {
+    fn hanging(Busy { task, name, site, so_far }: Busy) -> Warning {
+        Warning::Hanging { task, name, site, so_far }
+    }
 }
 
 impl fmt::Display for Warning {

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use crate::home;
 use crate::locks::{Arc, Condvar, Mutex, MutexGuard, PoisonError, ThreadBuilder};
 use crate::observer::{Event, TaskId};
-use crate::study::warnings::Warning;
 
 /// Whose poll is under way on a loop's thread, and since when, for other threads to see.
 #[derive(Clone)]
@@ -165,12 +164,12 @@ impl Watchdog {
     /// # Errors
     ///
     /// If the system has none.
-    pub(crate) fn start(limit: Duration, tell: impl Fn(&Warning) + Send + 'static) -> io::Result<Watchdog> {
+    pub(crate) fn start(limit: Duration, tell: impl Fn(Busy) + Send + 'static) -> io::Result<Watchdog> {
         let pulse = Pulse::new();
         let watchdog = Watchdog(pulse.clone());
         ThreadBuilder::new().name("roundel watchdog".to_owned()).spawn(move || {
-            while let Some(Busy { task, name, site, so_far }) = pulse.next_hang(limit) {
-                tell(&Warning::Hanging { task, name, site, so_far });
+            while let Some(busy) = pulse.next_hang(limit) {
+                tell(busy);
             }
         })?;
         Ok(watchdog)

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::context;
 use crate::event_loop::EventLoop;
 use crate::observer::TaskId;
-use crate::study::words::{place, table, what};
+use crate::study::words::{name_or_dash, place, table, what};
 use crate::task::{TaskInfo, Tasks};
 
 /// Every task of the loop that is not over, as a table: number, name, state, what it waits for, polls, the line that
@@ -32,7 +32,7 @@ pub fn dump() -> String {
 }
 
 impl EventLoop {
-    /// As [`study::dump`](dump), from outside the loop.
+    /// As [`study::dump`](dump()), from outside the loop.
     #[must_use]
     pub fn dump(&self) -> String {
         text_of(self.tasks())
@@ -48,8 +48,14 @@ fn text_of(tasks: &Tasks) -> String {
             Some(_) if ready.contains(&task.id) => ("ready", "its turn".to_owned()),
             Some(waits) => ("waiting", what(waits)),
         };
-        let name = task.name.as_deref().unwrap_or("-").to_owned();
-        [task.id.number().to_string(), name, state.to_owned(), waits, task.polls.to_string(), place(task.site)]
+        [
+            task.id.number().to_string(),
+            name_or_dash(task.name.as_deref()),
+            state.to_owned(),
+            waits,
+            task.polls.to_string(),
+            place(task.site),
+        ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
     let count = if rows.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", rows.len()) };
@@ -76,7 +82,7 @@ mod on_signal {
     use crate::study::watchdog::Pulse;
 
     impl Builder {
-        /// Prints a [`dump`](crate::study::dump) on stderr whenever this process gets `signal`, such as `SIGUSR1`;
+        /// Prints a [`dump`](crate::study::dump()) on stderr whenever this process gets `signal`, such as `SIGUSR1`;
         /// needs the feature `signal`. Given several times, each of the signals does it.
         ///
         /// A thread of its own waits for the signal and asks the loop; if that hangs in a poll, the thread says in whose.

@@ -15,7 +15,7 @@ use crate::clock::Instant;
 use crate::observer::{Actor, Holder, TaskId, Waits};
 use crate::study::census::{Behind, Census, Resident, Stage, Wait};
 use crate::study::dump::HEAD;
-use crate::study::words::{place, roughly, table};
+use crate::study::words::{name_or_dash, place, roughly, table};
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub(crate) enum Request {
 
 /// What can be asked, for whoever asked something else.
 const KNOWN: &str = "ask ps, tree, locks or why TASK (a number or a name)";
+
+/// A sentence names so many holders: `locks` lists them all.
+const FEW: usize = 4;
 
 /// `why` follows so many tasks: who waits for more reads no more.
 const MOST: usize = 32;
@@ -80,7 +83,7 @@ struct View<'a> {
 impl View<'_> {
     fn ps(&self) -> String {
         let row = |(id, task): (TaskId, &Resident)| {
-            let name = task.name.as_deref().unwrap_or("-").to_owned();
+            let name = name_or_dash(task.name.as_deref());
             let site = task.site.map_or_else(|| "-".to_owned(), place);
             let (state, waits) = self.state(task);
             [id.number().to_string(), name, state.to_owned(), waits, task.polls.to_string(), site]
@@ -107,10 +110,10 @@ impl View<'_> {
             Behind::Deadline(Instant::FAR) => "a timer that never fires".to_owned(),
             Behind::Deadline(deadline) => format!("Timer, in {}", roughly(deadline.duration_since(self.now))),
             Behind::Task(task) => self.census.name_of(*task),
-            Behind::Members(members) => match members.iter().collect::<Vec<_>>()[..] {
+            Behind::Members(members) => match *self.alive(members) {
                 [] => "tasks that are over".to_owned(),
-                [one] => self.census.name_of(*one),
-                [first, .., last] => format!("{} tasks, {first} to {last}", members.len()),
+                [one] => self.census.name_of(one),
+                [first, .., last] => format!("{} tasks, {first} to {last}", self.alive(members).len()),
             },
             Behind::Anyone | Behind::Holders(_) => match wait.resource.kind {
                 Waits::Thread => "a closure on a thread".to_owned(),
@@ -118,6 +121,11 @@ impl View<'_> {
                 _ => wait.resource.to_string(),
             },
         }
+    }
+
+    /// Who is left of those who were told as members.
+    fn alive(&self, members: &BTreeSet<TaskId>) -> Vec<TaskId> {
+        members.iter().copied().filter(|&id| self.census.task(id).is_some()).collect()
     }
 
     fn tree(&self) -> String {
@@ -249,8 +257,9 @@ impl View<'_> {
             (_, Waits::Thread) => " to end".to_owned(),
             _ if holders.is_empty() => ", and it is not known who will end that".to_owned(),
             _ => {
-                let names: Vec<String> = holders.iter().map(|holder| self.holder(holder)).collect();
-                format!(", held by {}", names.join(", "))
+                let names: Vec<String> = holders.iter().take(FEW).map(|holder| self.holder(holder)).collect();
+                let more = if holders.len() > FEW { " and others" } else { "" };
+                format!(", held by {}{more}", names.join(", "))
             }
         };
         format!("waits for {what}{at}{ends}")
@@ -263,7 +272,7 @@ impl View<'_> {
         }
         let of_one = |wait: &Wait| match &wait.behind {
             Behind::Task(task) => vec![*task],
-            Behind::Members(members) => members.iter().copied().collect(),
+            Behind::Members(members) => self.alive(members),
             _ => self.census.holders_of(wait).iter().filter_map(|holder| holder.who.task()).collect(),
         };
         task.waits.iter().flat_map(of_one).collect()

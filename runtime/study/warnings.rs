@@ -162,7 +162,9 @@ impl fmt::Debug for Warnings {
 
 /// Where warnings go: stderr if nowhere else.
 #[derive(Clone)]
-struct Teller(Option<Arc<dyn Fn(&Warning) + Send + Sync>>);
+struct Teller(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&Warning) + Send + Sync;
 
 impl Teller {
     fn tell(&self, warning: &Warning) {

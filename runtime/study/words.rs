@@ -16,6 +16,11 @@ pub(crate) fn who(task: TaskId, name: Option<&str>) -> String {
     }
 }
 
+/// A name in a cell of a table: on one line, whatever is in it.
+pub(crate) fn name_or_dash(name: Option<&str>) -> String {
+    name.map_or_else(|| "-".to_owned(), |name| name.escape_debug().to_string())
+}
+
 /// `examples/echo.rs:36`.
 pub(crate) fn place(site: &Location<'_>) -> String {
     format!("{}:{}", site.file(), site.line())

@@ -35,7 +35,7 @@ use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Scheduler, Turns};
 use crate::study::deadlock::Deadlock;
-use crate::study::inquest::{self, Finding};
+use crate::study::inquest::{self, Finding, Lookout};
 use crate::study::warnings::Warnings;
 use crate::task::{TaskInfo, Tasks};
 
@@ -70,6 +70,7 @@ pub struct EventLoop {
     parts: Rc<Parts>,
     /// See [`FIRST_PATIENCE`].
     patience: Cell<Duration>,
+    lookout: Lookout,
 }
 
 impl EventLoop {
@@ -132,11 +133,15 @@ impl EventLoop {
     #[track_caller]
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, Deadlock> {
         let _inside = context::enter(&self.parts, "try_block_on()");
-        self.run_to_the_end(future, Location::caller())
+        self.run_to_the_end(future, Location::caller()).map_err(|deadlock| *deadlock)
     }
 
     #[inline]
-    fn run_to_the_end<F: Future>(&self, future: F, site: &'static Location<'static>) -> Result<F::Output, Deadlock> {
+    fn run_to_the_end<F: Future>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+    ) -> Result<F::Output, Box<Deadlock>> {
         let root = Root::enter(self.tasks(), site);
         let mut output = None;
         // A task is over when its future has been dropped: hence the block.
@@ -197,7 +202,7 @@ impl EventLoop {
         self.parts.driver.clock().clone()
     }
 
-    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Deadlock> {
+    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Box<Deadlock>> {
         let Parts { scheduler, driver, .. } = &*self.parts;
         let tasks = &**scheduler.tasks();
         let mut polls = 0;
@@ -207,6 +212,9 @@ impl EventLoop {
                 Turns::RootFinished => return Ok(()),
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Turns::Taken(taken) => polls += taken.max(1),
+            }
+            if self.lookout.is_due(driver.last_reading()) && self.look_for_circles(poll_root) {
+                return Ok(());
             }
             if tasks.is_idle() {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
@@ -238,6 +246,18 @@ impl EventLoop {
     fn patience(&self) -> Option<Duration> {
         let expects_nothing = !self.tasks().has_outsiders() && !self.parts.driver.reactor().has_waiters();
         expects_nothing.then(|| self.patience.get())
+    }
+
+    /// Reports tasks that wait for each other in a circle while others run on. True if the root has finished.
+    #[cold]
+    fn look_for_circles(&self, poll_root: PollRoot<'_>) -> bool {
+        let now = self.parts.driver.last_reading();
+        match self.lookout.look(now, &self.parts, poll_root) {
+            Finding::RootFinished => return true,
+            Finding::Deadlock(circle) => eprintln!("roundel: {circle}"),
+            Finding::SomethingMoves | Finding::Unknown => {}
+        }
+        false
     }
 
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
@@ -393,7 +413,7 @@ impl Builder {
         let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), watch });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
-        Ok(EventLoop { parts, patience })
+        Ok(EventLoop { parts, patience, lookout: Lookout::default() })
     }
 }
 

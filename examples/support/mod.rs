@@ -14,7 +14,7 @@ use std::fs;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use roundel::{Clock, EventLoop};
+use roundel::{Builder, Clock, EventLoop};
 
 /// What the command line said.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +38,13 @@ impl Flags {
 
     /// A loop on the clock that was asked for.
     pub(crate) fn event_loop(self) -> EventLoop {
+        self.builder().build().expect("the system has descriptors left for a loop")
+    }
+
+    /// The same, for who wants more of it.
+    pub(crate) fn builder(self) -> Builder {
         let clock = if self.virtual_clock { Clock::virtual_time() } else { Clock::real() };
-        EventLoop::builder().clock(clock).build().expect("the system has descriptors left for a loop")
+        EventLoop::builder().clock(clock)
     }
 
     /// How long a thread sleeps where a task sleeps `duration`. Threads know no virtual clock: beside

@@ -3,13 +3,22 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+mod ask;
 pub(crate) mod census;
 pub(crate) mod deadlock;
+mod dump;
 pub(crate) mod inquest;
+mod inspect;
+mod queries;
 #[cfg(feature = "record")]
 mod wait_graph;
+pub(crate) mod warnings;
+mod watchdog;
+mod words;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
+pub use dump::dump;
+pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};
 

@@ -213,7 +213,8 @@ impl EventLoop {
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Turns::Taken(taken) => polls += taken.max(1),
             }
-            if self.lookout.is_due(driver.last_reading()) && self.look_for_circles(poll_root) {
+            let now = driver.last_reading();
+            if self.lookout.is_due(now) && self.lookout.look(now, &self.parts, poll_root) {
                 return Ok(());
             }
             if tasks.is_idle() {
@@ -246,18 +247,6 @@ impl EventLoop {
     fn patience(&self) -> Option<Duration> {
         let expects_nothing = !self.tasks().has_outsiders() && !self.parts.driver.reactor().has_waiters();
         expects_nothing.then(|| self.patience.get())
-    }
-
-    /// Reports tasks that wait for each other in a circle while others run on. True if the root has finished.
-    #[cold]
-    fn look_for_circles(&self, poll_root: PollRoot<'_>) -> bool {
-        let now = self.parts.driver.last_reading();
-        match self.lookout.look(now, &self.parts, poll_root) {
-            Finding::RootFinished => return true,
-            Finding::Deadlock(circle) => eprintln!("roundel: {circle}"),
-            Finding::SomethingMoves | Finding::Unknown => {}
-        }
-        false
     }
 
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
@@ -406,6 +395,7 @@ impl Builder {
         let patience = Cell::new(if clock.is_real() { FIRST_PATIENCE } else { Duration::ZERO });
         let (driver, unpark) = Driver::new(clock.clone(), self.threads)?;
         let premises = Premises { clock, address: Address::open(unpark)? };
+        let lookout = Lookout::new(self.warnings.about_circles());
         let watch = make_watches(self.observers, self.warnings, &premises).inspect_err(|_| {
             premises.address.close();
         })?;
@@ -413,7 +403,7 @@ impl Builder {
         let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), watch });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
-        Ok(EventLoop { parts, patience, lookout: Lookout::default() })
+        Ok(EventLoop { parts, patience, lookout })
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Deadlock {
     pub cycles: Vec<Vec<TaskId>>,
 }
 
+/// Whom to tell of a circle while others run on.
+pub(crate) type TellCircle = Box<dyn Fn(Deadlock)>;
+
 /// A task that waits for what will never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -26,15 +26,16 @@ use crate::home;
 use crate::locks::Arc;
 use crate::observer::{Event, Observer, TaskId, Watch};
 use crate::quietly::quietly;
+use crate::study::deadlock::{Deadlock, TellCircle};
 use crate::study::watchdog::{Busy, Watchdog};
 use crate::study::words::{place, roughly, what, who};
 use crate::task::TaskInfo;
 
 /// What a loop warns of, and whom: given to [`Builder::warnings`](crate::Builder::warnings).
 ///
-/// By [`Warnings::default`], which holds for every loop that is not told otherwise, a debug build warns on stderr of
-/// slow polls, of tasks that never ran and of panics that nobody read; a release build warns of nothing, and costs
-/// nothing. Tasks that still wait when their loop ends are reported only if asked for, by [`Warnings::new`]: to cancel
+/// By [`Warnings::default`], which holds for every loop that is not told otherwise, a loop warns on stderr of tasks
+/// that wait for each other in a circle, and a debug build also of slow polls, of tasks that never ran and of panics
+/// that nobody read. Tasks that still wait when their loop ends are reported only if asked for, by [`Warnings::new`]: to cancel
 /// what is left is what [`block_on`](crate::block_on) is for, and a program with a task in the background is no
 /// faulty program.
 ///
@@ -62,6 +63,7 @@ pub struct Warnings {
     never_ran: bool,
     still_waiting: bool,
     unread: bool,
+    circles: bool,
     tell: Teller,
 }
 
@@ -74,7 +76,7 @@ const FEW: usize = 5;
 
 impl Warnings {
     /// All but the watchdog: polls that take more than 100 ms, tasks that had never run, or still waited, when the
-    /// loop ended, and panics that nobody read.
+    /// loop ended, panics that nobody read, and tasks that wait for each other in a circle while others run on.
     pub fn new() -> Warnings {
         Warnings {
             slow_poll: Some(SLOW),
@@ -83,13 +85,21 @@ impl Warnings {
             never_ran: true,
             still_waiting: true,
             unread: true,
+            circles: true,
             tell: Teller(None),
         }
     }
 
     /// No warnings; to begin with for whoever wants one kind only, such as `Warnings::none().watchdog(limit)`.
     pub fn none() -> Warnings {
-        Warnings { slow_poll: None, never_ran: false, still_waiting: false, unread: false, ..Warnings::new() }
+        Warnings {
+            slow_poll: None,
+            never_ran: false,
+            still_waiting: false,
+            unread: false,
+            circles: false,
+            ..Warnings::new()
+        }
     }
 
     /// Warns of every poll that takes more than `limit` of the loop's clock, when it is over.
@@ -117,6 +127,12 @@ impl Warnings {
         self
     }
 
+    /// Whom to tell of tasks that wait for each other in a circle, if that is wanted.
+    pub(crate) fn about_circles(&self) -> Option<TellCircle> {
+        let tell = self.tell.clone();
+        self.circles.then(|| Box::new(move |circle| tell.tell(&Warning::Circle(circle))) as TellCircle)
+    }
+
     /// Who listens to a loop with this clock; nobody if there is nothing to be warned of.
     ///
     /// # Errors
@@ -137,13 +153,14 @@ impl Warnings {
 }
 
 /// In a debug build all of [`new`](Warnings::new), but for the tasks that still wait at the loop's end, and for slow
-/// polls on a clock that is not the real one; in a release build nothing. The build that counts is this library's.
+/// polls on a clock that is not the real one; in a release build nothing but circles. The build that counts is this
+/// library's.
 impl Default for Warnings {
     fn default() -> Warnings {
         if cfg!(debug_assertions) {
             Warnings { slow_poll_in_real_time_only: true, still_waiting: false, ..Warnings::new() }
         } else {
-            Warnings::none()
+            Warnings { circles: true, ..Warnings::none() }
         }
     }
 }
@@ -156,6 +173,7 @@ impl fmt::Debug for Warnings {
             .field("never_ran", &self.never_ran)
             .field("still_waiting", &self.still_waiting)
             .field("unread", &self.unread)
+            .field("circles", &self.circles)
             .finish_non_exhaustive()
     }
 }
@@ -214,6 +232,9 @@ pub enum Warning {
         /// How many more there were.
         more: usize,
     },
+    /// Tasks wait for each other in a circle, while others run on: they never will again. Found within ten seconds of
+    /// the loop's clock.
+    Circle(Deadlock),
     /// A task panicked, and its handle was dropped unread.
     Unread {
         /// The task.
@@ -257,6 +278,7 @@ impl fmt::Display for Warning {
                 list(f, tasks, *more, with_reason)?;
                 f.write_str("\n  Await the handle of a task before the end, or cancel it if it is to stop there.")
             }
+            Warning::Circle(circle) => write!(f, "{circle}"),
             Warning::Unread { task: _, site, text } => {
                 write!(f, "{text}; nobody will read it, for the handle was dropped (spawned at {}). ", place(site))?;
                 f.write_str("Await the handle, which gives the panic as an error.")

@@ -151,9 +151,9 @@ struct Table {
 }
 
 impl Table {
-    /// Waits for the ball and plays it to the other side.
-    async fn play(&self, player: usize) {
-        HasTheBall { table: self, player }.await;
+    /// Plays the ball to the other side.
+    #[inline(always)]
+    fn play(&self, player: usize) {
         self.ball.set(1 - player);
         if let Some(waker) = self.wakers[1 - player].take() {
             waker.wake();
@@ -190,7 +190,8 @@ fn ping_pong<P: Peer>(rallies: u64) -> Sampler {
                 let table = table.clone();
                 P::spawn(async move {
                     for _ in 0..rallies {
-                        table.play(player).await;
+                        HasTheBall { table: &table, player }.await;
+                        table.play(player);
                     }
                 })
             });

@@ -86,7 +86,8 @@ mod on_signal {
         /// needs the feature `signal`. Given several times, each of the signals does it.
         ///
         /// A thread of its own waits for the signal and asks the loop; if that hangs in a poll, the thread says in
-        /// whose. Once the loop has ended, the signal does nothing. [`build`](Builder::build) fails if it cannot be caught.
+        /// whose. Once the loop has ended, the signal does nothing. [`build`](Builder::build) fails if it cannot be
+        /// caught.
         pub fn dump_on_signal(self, signal: i32) -> Builder {
             self.attach(move |premises| {
                 if FORBIDDEN.contains(&signal) {

@@ -5,6 +5,16 @@
 
 use crate::observer::{self, Event};
 
+mod exploration;
+mod explore;
+mod hush;
+mod schedule;
+mod steered;
+
+pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};
+pub use explore::{Explore, explore, replay};
+pub use schedule::ScheduleError;
+
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///
 /// Nothing happens where nobody watches, or outside a loop.

@@ -464,7 +464,14 @@ fn tell_waiting(
     site: Option<&'static Location<'static>>,
     behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
 ) {
+    let site = site.filter(|site| !is_our_own(site));
     behind(&mut |behind| tell(|| Event::Waiting { by: actor(), resource, site, behind }));
+}
+
+/// Whether a line is one of this library: a future that is a task by itself is polled from here.
+fn is_our_own(site: &Location<'_>) -> bool {
+    let house = file!().trim_end_matches("observer.rs");
+    site.file().starts_with(house)
 }
 
 /// A primitive's number, given out the first time somebody watches it or names it.

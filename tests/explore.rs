@@ -92,10 +92,7 @@ fn with_a_lock_no_update_is_lost() {
 const AMOUNTS: [i64; 4] = [80, 70, 50, 20];
 
 /// What the account ends at, and how many were refused.
-async fn bank<F: Future<Output = ()>>(pause: fn() -> F) -> (i64, u32)
-where
-    F: 'static,
-{
+async fn bank<F: Future<Output = ()> + 'static>(pause: fn() -> F) -> (i64, u32) {
     let (balance, refusals) = (Rc::new(Cell::new(100)), Rc::new(Cell::new(0)));
     let withdraw = |amount| {
         let (balance, refusals) = (balance.clone(), refusals.clone());
@@ -111,10 +108,7 @@ where
     (balance.get(), refusals.get())
 }
 
-async fn bank_with_lock<F: Future<Output = ()>>(pause: fn() -> F) -> (i64, u32)
-where
-    F: 'static,
-{
+async fn bank_with_lock<F: Future<Output = ()> + 'static>(pause: fn() -> F) -> (i64, u32) {
     let (balance, refusals) = (Rc::new(Lock::new(100)), Rc::new(Cell::new(0)));
     let withdraw = |amount| {
         let (balance, refusals) = (balance.clone(), refusals.clone());

@@ -9,6 +9,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::observer::TaskId;
+use crate::study::deadlock::Deadlock;
 
 /// What [`explore`](crate::study::explore) found.
 ///
@@ -60,6 +61,8 @@ pub struct Failure {
     pub text: String,
     /// The task that was dropped in this run, under [`cancelling`](crate::study::Explore::cancelling).
     pub dropped: Option<Dropped>,
+    /// Who waits for what, if it is a deadlock.
+    pub deadlock: Option<Deadlock>,
 }
 
 /// In which way a run failed.
@@ -195,7 +198,12 @@ impl<T: fmt::Debug> Exploration<T> {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, text: String) -> Failure {
-        Failure { kind, text, dropped: None }
+        Failure { kind, text, dropped: None, deadlock: None }
+    }
+
+    pub(crate) fn deadlocked(deadlock: Deadlock) -> Failure {
+        let text = deadlock.to_string();
+        Failure { kind: FailureKind::Deadlocked, text, dropped: None, deadlock: Some(deadlock) }
     }
 
     /// Whether two runs failed in one way. (Two deadlocks may be told in other words.)

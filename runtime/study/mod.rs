@@ -3,6 +3,12 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+pub(crate) mod census;
+pub(crate) mod deadlock;
+pub(crate) mod inquest;
+
+pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
+
 use crate::observer::{self, Event};
 
 mod exploration;

@@ -26,11 +26,12 @@ use crate::clock::Clock;
 use crate::context::Parts;
 use crate::event_loop::{EventLoop, Steer};
 use crate::join_error::panic_text;
-use crate::observer::{Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId};
+use crate::observer::{Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::scheduler::PollRoot;
 use crate::study::exploration::{Dropped, Failure, FailureKind};
 use crate::study::hush::{Hush, Panic};
+use crate::study::inquest::{self, Finding};
 use crate::study::schedule::Pick;
 use crate::waker::woken_by;
 
@@ -265,20 +266,32 @@ impl<'a> Steering<'a> {
             if parts.driver.wheel().next_tick().is_none() {
                 return;
             }
-            parts.driver.park(true);
+            pass_time(parts);
         }
     }
 
-    /// Nobody is ready: time passes to the next deadline. The run is over if there is none.
-    fn let_time_pass(&mut self, parts: &Parts, _poll_root: PollRoot<'_>) -> Option<Steer> {
+    /// Nobody is ready: time passes to the next deadline. The run is over if there is none, and the tasks say why.
+    fn let_time_pass(&mut self, parts: &Parts, poll_root: PollRoot<'_>) -> Option<Steer> {
         if parts.driver.wheel().next_tick().is_some() {
-            parts.driver.park(true);
+            pass_time(parts);
             return None;
         }
-        let stuck = parts.scheduler.tasks().all();
-        let stuck = stuck.iter().map(|task| format!("\n  {} waits for {:?}", task.id, task.waits_for));
-        let text = format!("deadlock: nobody is left who could wake anybody{}", stuck.collect::<String>());
-        Some(self.give_up(Given::Failed(Failure::new(FailureKind::Deadlocked, text))))
+        let failure = match inquest::hold(parts, poll_root) {
+            Finding::RootFinished => return Some(Steer::RootFinished),
+            Finding::SomethingMoves => {
+                self.steps += 1;
+                return None;
+            }
+            Finding::Deadlock(deadlock) => Failure::deadlocked(deadlock),
+            Finding::Unknown => {
+                let tasks = parts.scheduler.tasks().all();
+                let foreign = tasks.iter().filter(|task| task.waits_for == Some(Waits::Foreign));
+                let tasks: String = foreign.map(|task| format!("\n  {} (spawned at {})", task.id, task.site)).collect();
+                let text = format!("nothing is left to happen, but for what this runtime does not know of:{tasks}");
+                Failure::new(FailureKind::Foreign, text)
+            }
+        };
+        Some(self.give_up(Given::Failed(failure)))
     }
 
     fn drop_task(&mut self, parts: &Parts, task: TaskId) {
@@ -298,6 +311,12 @@ impl<'a> Steering<'a> {
         self.end = Some(why);
         Steer::GiveUp
     }
+}
+
+/// The clock moves to the next deadline.
+fn pass_time(parts: &Parts) {
+    // With a deadline set, virtual time is never out of patience.
+    parts.driver.park(true, || None);
 }
 
 /// Hears what the run tells: enough to know it again, and what it must not do.

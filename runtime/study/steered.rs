@@ -327,6 +327,8 @@ struct Watch {
     /// The first panic of a task that nobody heard of.
     unread: RefCell<Option<String>>,
     awaits: RefCell<HashMap<TaskId, Await>>,
+    /// The lines that spawned the tasks.
+    sites: RefCell<HashMap<TaskId, &'static Location<'static>>>,
     /// What the task that has its turn said last that it waits for.
     says: Cell<(Option<Resource>, Option<&'static Location<'static>>)>,
 }
@@ -354,7 +356,10 @@ impl Watch {
 
     /// Refuses something for good.
     fn refuse(&self, by: Actor, what: &str) -> String {
-        let by = by.task().map_or("the program".to_owned(), |task| task.to_string());
+        let by = by.task().map_or("the program".to_owned(), |task| match self.sites.borrow().get(&task) {
+            Some(site) => format!("{task} (spawned at {site})"),
+            None => task.to_string(),
+        });
         let text = format!(
             "explore() runs a program on the virtual clock with no sockets and no threads, for what they do is not the \
              same in every run; but {by} {what}: give the program something that stands in for it, such as a queue"
@@ -376,7 +381,12 @@ impl Observer for Watch {
     fn event(&self, event: &Event<'_>) {
         let by = |actor: Actor| (discriminant(&actor), actor.task());
         match *event {
-            Event::Spawned { task, by: actor, .. } => self.remember((1, task, by(actor))),
+            Event::Spawned { task, by: actor, site, .. } => {
+                self.remember((1, task, by(actor)));
+                if task.0 != 0 {
+                    self.sites.borrow_mut().insert(task, site);
+                }
+            }
             Event::Woken { task, by: actor } => {
                 self.remember((2, task, by(actor)));
                 if actor == Actor::Thread {

@@ -35,7 +35,7 @@ use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Scheduler, Turns};
 use crate::study::deadlock::Deadlock;
-use crate::study::inquest::{self, Finding};
+use crate::study::inquest::{self, Finding, Lookout};
 use crate::task::{TaskInfo, Tasks};
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
@@ -69,6 +69,7 @@ pub struct EventLoop {
     parts: Rc<Parts>,
     /// See [`FIRST_PATIENCE`].
     patience: Cell<Duration>,
+    lookout: Lookout,
 }
 
 impl EventLoop {
@@ -125,11 +126,15 @@ impl EventLoop {
     #[track_caller]
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, Deadlock> {
         let _inside = context::enter(&self.parts, "try_block_on()");
-        self.run_to_the_end(future, Location::caller())
+        self.run_to_the_end(future, Location::caller()).map_err(|deadlock| *deadlock)
     }
 
     #[inline]
-    fn run_to_the_end<F: Future>(&self, future: F, site: &'static Location<'static>) -> Result<F::Output, Deadlock> {
+    fn run_to_the_end<F: Future>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+    ) -> Result<F::Output, Box<Deadlock>> {
         let root = Root::enter(self.tasks(), site);
         let mut output = None;
         // A task is over when its future has been dropped: hence the block.
@@ -190,42 +195,7 @@ impl EventLoop {
         self.parts.driver.clock().clone()
     }
 
-    /// As [`block_on`](EventLoop::block_on), with somebody else to say who is next: before each turn `steer` puts
-    /// him first in line. Nothing comes out if it gives up before the future is done.
-    #[track_caller]
-    pub(crate) fn steer<F: Future>(
-        &self,
-        future: F,
-        steer: &mut dyn FnMut(&Parts, PollRoot<'_>) -> Steer,
-    ) -> Option<F::Output> {
-        let _inside = context::enter(&self.parts, "explore()");
-        let root = Root::enter(self.tasks(), Location::caller());
-        let mut output = None;
-        {
-            let mut future = pin!(future);
-            let poll_root: PollRoot<'_> = &mut |cx| match future.as_mut().poll(cx) {
-                Poll::Ready(value) => {
-                    output = Some(value);
-                    true
-                }
-                Poll::Pending => false,
-            };
-            loop {
-                self.parts.scheduler.collect_mail();
-                match steer(&self.parts, poll_root) {
-                    Steer::TakeTurn => {}
-                    Steer::RootFinished | Steer::GiveUp => break,
-                }
-                if let Turns::RootFinished = self.parts.scheduler.take_turns(1, poll_root) {
-                    break;
-                }
-            }
-        }
-        root.outcome.set(if output.is_some() { Outcome::Returned } else { Outcome::Cancelled });
-        output
-    }
-
-    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Deadlock> {
+    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Box<Deadlock>> {
         let Parts { scheduler, driver, .. } = &*self.parts;
         let tasks = &**scheduler.tasks();
         let mut polls = 0;
@@ -235,6 +205,9 @@ impl EventLoop {
                 Turns::RootFinished => return Ok(()),
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Turns::Taken(taken) => polls += taken.max(1),
+            }
+            if self.lookout.is_due(driver.last_reading()) && self.look_for_circles(poll_root) {
+                return Ok(());
             }
             if tasks.is_idle() {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
@@ -268,6 +241,18 @@ impl EventLoop {
         expects_nothing.then(|| self.patience.get())
     }
 
+    /// Reports tasks that wait for each other in a circle while others run on. True if the root has finished.
+    #[cold]
+    fn look_for_circles(&self, poll_root: PollRoot<'_>) -> bool {
+        let now = self.parts.driver.last_reading();
+        match self.lookout.look(now, &self.parts, poll_root) {
+            Finding::RootFinished => return true,
+            Finding::Deadlock(circle) => eprintln!("roundel: {circle}"),
+            Finding::SomethingMoves | Finding::Unknown => {}
+        }
+        false
+    }
+
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
     #[cold]
     fn ask_around(&self, poll_root: PollRoot<'_>) -> Finding {
@@ -280,6 +265,41 @@ impl EventLoop {
 
     pub(crate) fn tasks(&self) -> &Rc<Tasks> {
         self.parts.scheduler.tasks()
+    }
+
+    /// As [`block_on`](EventLoop::block_on), with somebody else to say who is next: before each turn `steer` puts
+    /// him first in line. Nothing comes out if it gives up before the future is done.
+    #[track_caller]
+    pub(crate) fn steer<F: Future>(
+        &self,
+        future: F,
+        steer: &mut dyn FnMut(&Parts, PollRoot<'_>) -> Steer,
+    ) -> Option<F::Output> {
+        let _inside = context::enter(&self.parts, "explore()");
+        let root = Root::enter(self.tasks(), Location::caller());
+        let mut output = None;
+        {
+            let mut future = pin!(future);
+            let poll_root: PollRoot<'_> = &mut |cx| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => {
+                    output = Some(value);
+                    true
+                }
+                Poll::Pending => false,
+            };
+            loop {
+                self.parts.scheduler.collect_mail();
+                match steer(&self.parts, poll_root) {
+                    Steer::TakeTurn => {}
+                    Steer::RootFinished | Steer::GiveUp => break,
+                }
+                if let Turns::RootFinished = self.parts.scheduler.take_turns(1, poll_root) {
+                    break;
+                }
+            }
+        }
+        root.outcome.set(if output.is_some() { Outcome::Returned } else { Outcome::Cancelled });
+        output
     }
 }
 
@@ -401,7 +421,7 @@ impl Builder {
         let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
-        Ok(EventLoop { parts, patience })
+        Ok(EventLoop { parts, patience, lookout: Lookout::default() })
     }
 }
 

@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
+use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
@@ -374,7 +375,12 @@ const LOOP: u64 = u64::MAX - 4;
 /// Who acts just now on this thread.
 #[inline]
 pub(crate) fn actor() -> Actor {
-    match ACTOR.get() {
+    actor_of(ACTOR.get())
+}
+
+#[inline]
+fn actor_of(word: u64) -> Actor {
+    match word {
         OUTSIDE => Actor::Outside,
         TIMER => Actor::Timer,
         SOCKET => Actor::Socket,
@@ -495,11 +501,6 @@ impl Label {
         self.0.get()
     }
 
-    /// Gives it a name for whoever looks.
-    pub(crate) fn set_name(&self, name: &str) {
-        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
-    }
-
     #[inline]
     pub(crate) fn acquired(&self, kind: Waits, site: &'static Location<'static>) {
         tell(|| Event::Acquired { by: actor(), resource: self.resource(kind), site });
@@ -509,6 +510,63 @@ impl Label {
     pub(crate) fn released(&self, kind: Waits) {
         tell(|| Event::Released { by: actor(), resource: self.resource(kind) });
     }
+}
+
+/// The number of a primitive that may have a name.
+#[derive(Debug, Default)]
+pub(crate) struct Nameable(Label);
+
+impl Nameable {
+    pub(crate) const fn new() -> Nameable {
+        Nameable(Label::new())
+    }
+
+    /// Gives it a name for whoever looks.
+    pub(crate) fn set_name(&self, name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
+    }
+}
+
+impl Deref for Nameable {
+    type Target = Label;
+
+    fn deref(&self) -> &Label {
+        &self.0
+    }
+}
+
+impl Drop for Nameable {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.0.get() != 0 {
+            forget_name(self.0.0.get());
+        }
+    }
+}
+
+/// Who acts and where, in two words, for whoever may be asked later who took something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    actor: u64,
+    site: &'static Location<'static>,
+}
+
+impl Mark {
+    /// Of whoever acts now.
+    #[inline]
+    pub(crate) fn of(site: &'static Location<'static>) -> Mark {
+        Mark { actor: ACTOR.get(), site }
+    }
+
+    pub(crate) fn holder(self) -> Holder {
+        Holder { who: actor_of(self.actor), site: self.site }
+    }
+}
+
+#[cold]
+fn forget_name(number: u32) {
+    // At a thread's end the names may have gone before.
+    let _ = NAMES.try_with(|names| names.borrow_mut().remove(&number));
 }
 
 /// While it lives, primitives are numbered from 1 again, so that a program is told of in the same words however
@@ -529,21 +587,6 @@ impl Drop for FreshLabels {
         LABELS.set(self.count);
         NAMES.set(mem::take(&mut self.names));
     }
-}
-
-impl Drop for Label {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.get() != 0 {
-            forget_name(self.0.get());
-        }
-    }
-}
-
-#[cold]
-fn forget_name(number: u32) {
-    // At a thread's end the names may have gone before.
-    let _ = NAMES.try_with(|names| names.borrow_mut().remove(&number));
 }
 
 impl Resource {

@@ -159,7 +159,8 @@ impl Scheduler {
         if self.tasks.is_finished(key) { Asked::Finished } else { Asked::Waits }
     }
 
-    #[inline]
+    // Always, for there are two who call it, and the one who asks seldom does.
+    #[inline(always)]
     fn poll_task(&self, key: Key, serial: u64, mut body: Body, waker: Waker) {
         let mut cx = Context::from_waker(&waker);
         let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));

@@ -14,6 +14,7 @@
 //! | a semaphore names who took permits last | a_semaphore_names_who_took_its_permits_last |
 //! | a moment that never comes | a_moment_that_never_comes |
 //! | several waits of one task | a_task_with_two_branches_names_both |
+//! | a picture of it | the_picture_has_every_task_and_an_arrow_for_every_wait |
 //! | `block_on` panics with the same text | block_on_panics_with_the_explanation |
 //! | the loop lives on | after_a_deadlock_the_loop_goes_on |
 //! | to be asked disturbs nobody | who_was_asked_keeps_its_place_in_line |
@@ -599,4 +600,32 @@ fn whoever_waits_for_a_socket_is_not_asked() {
         sleep_until(roundel::Instant::now()).await;
     });
     assert_eq!(asked.get(), 0);
+}
+
+#[test]
+fn the_picture_has_every_task_and_an_arrow_for_every_wait() {
+    let deadlock = virtual_loop()
+        .try_block_on(async {
+            let locks = ["a", "b", "c <&> 锁"].map(named);
+            for (task, first, second) in [("A", 0, 1), ("B", 1, 2), ("C", 2, 0)] {
+                drop(spawn_named(task, take_both(locks[first].clone(), locks[second].clone())));
+            }
+            yield_now().await;
+            let c = locks[2].clone();
+            let innocent = spawn_named("innocent", async move { drop(c.acquire().await) });
+            drop(spawn_named("waits", async { Event::new().named("go").wait().await }));
+            innocent.await
+        })
+        .unwrap_err();
+    let svg = deadlock.svg();
+    if let Some(path) = std::env::var_os("PICTURE") {
+        std::fs::write(path, &svg).unwrap();
+    }
+    let lines = svg.replace(">\n", ">").replace("\n<", "<");
+    for piece in [">A<", ">B<", ">C<", ">innocent<", "Lock \"a\"", "c &lt;&amp;&gt; 锁", "waits for Event \"go\""] {
+        assert!(lines.contains(piece), "{piece} is not in:\n{svg}");
+    }
+    // Three in the circle, two beside it, and no arrow to nobody.
+    assert_eq!((svg.matches("class=\"wait red\"").count(), svg.matches("class=\"wait\"").count()), (3, 2));
+    assert_eq!(svg, deadlock.clone().svg(), "the same deadlock, the same picture");
 }

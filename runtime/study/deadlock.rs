@@ -113,13 +113,17 @@ impl Deadlock {
         Deadlock { tasks, cycles }
     }
 
-    /// The part of it that is certain though others may still run: the cycles of tasks that wait for one thing each.
-    pub(crate) fn certain_part(mut self) -> Option<Deadlock> {
-        let certain = |task: &TaskId| self.task(*task).is_some_and(|task| task.waits.len() == 1);
-        self.cycles = self.cycles.iter().filter(|cycle| cycle.iter().all(certain)).cloned().collect();
-        let in_one = |task: &Stuck| self.cycles.iter().any(|cycle| cycle.contains(&task.id));
-        self.tasks = self.tasks.iter().filter(|task| in_one(task)).cloned().collect();
-        (!self.cycles.is_empty()).then_some(self)
+    /// Keeps what is certain though others may still run: the cycles of tasks that wait for one thing each, as far
+    /// as `wanted` says so, and their tasks.
+    pub(crate) fn keep_certain(&mut self, wanted: impl Fn(&Vec<TaskId>) -> bool) {
+        let mut cycles = std::mem::take(&mut self.cycles);
+        cycles.retain(|cycle| wanted(cycle) && cycle.iter().all(|&id| self.waits_for_one_thing(id)));
+        self.tasks.retain(|task| cycles.iter().any(|cycle| cycle.contains(&task.id)));
+        self.cycles = cycles;
+    }
+
+    fn waits_for_one_thing(&self, id: TaskId) -> bool {
+        self.task(id).is_some_and(|task| task.waits.len() == 1)
     }
 
     fn task(&self, id: TaskId) -> Option<&Stuck> {

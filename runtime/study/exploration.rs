@@ -62,7 +62,7 @@ pub struct Failure {
     /// The task that was dropped in this run, under [`cancelling`](crate::study::Explore::cancelling).
     pub dropped: Option<Dropped>,
     /// Who waits for what, if it is a deadlock.
-    pub deadlock: Option<Deadlock>,
+    pub deadlock: Option<Box<Deadlock>>,
 }
 
 /// In which way a run failed.
@@ -201,7 +201,7 @@ impl Failure {
         Failure { kind, text, dropped: None, deadlock: None }
     }
 
-    pub(crate) fn deadlocked(deadlock: Deadlock) -> Failure {
+    pub(crate) fn deadlocked(deadlock: Box<Deadlock>) -> Failure {
         let text = deadlock.to_string();
         Failure { kind: FailureKind::Deadlocked, text, dropped: None, deadlock: Some(deadlock) }
     }

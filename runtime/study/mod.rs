@@ -6,6 +6,8 @@
 pub(crate) mod census;
 pub(crate) mod deadlock;
 pub(crate) mod inquest;
+#[cfg(feature = "record")]
+mod wait_graph;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 

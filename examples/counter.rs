@@ -17,7 +17,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use crate::support::explore::Study;
 use crate::support::{Flags, heading, heading_of_what_varies, ms};
+use roundel::study::Explore;
 use roundel::sync::Lock;
 use roundel::{Instant, gather, sleep, yield_now};
 
@@ -170,7 +172,30 @@ fn thread_locked(shared: &Atomic) {
     shared.write(shared.read() + 1);
 }
 
+/// Three workers instead of a hundred.
+fn programs(study: &mut Study) {
+    const FEW: u64 = 3;
+    fn add<F>(study: &mut Study, name: &'static str, increment: fn(Rc<Shared>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let explore = Explore::new().racing_timers().expect(|counter| *counter == FEW);
+        study.program(name, explore, move || async move {
+            let shared = Rc::new(Shared::default());
+            gather((0..FEW).map(|_| increment(shared.clone()))).await;
+            shared.read()
+        });
+    }
+    add(study, "sleep", sleep_then_add);
+    add(study, "sleep-locked", sleep_then_add_locked);
+    add(study, "await-inside", await_inside);
+    add(study, "await-inside-locked", await_inside_locked);
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     heading("tasks");
     let plain = tasks(flags, sleep_then_add);
     println!("sleep, then add                      {}", plain.range());
@@ -209,7 +234,7 @@ pub(crate) fn run(flags: &Flags) {
 /// The time of one task of `increment`, with no time spent waiting.
 fn cost<F: Future<Output = ()> + 'static>(increment: fn(Rc<Shared>) -> F) -> f64 {
     let began = Instant::now();
-    tasks(&Flags { virtual_clock: true, seed: 0 }, increment);
+    tasks(&Flags { virtual_clock: true, ..Flags::default() }, increment);
     began.elapsed().as_secs_f64() * 1e6 / (f64::from(ROUNDS) * WORKERS as f64)
 }
 

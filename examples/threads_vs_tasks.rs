@@ -102,6 +102,7 @@ fn memory_of_one(bill: &Bill) -> String {
 }
 
 pub(crate) fn run(flags: &Flags) {
+    flags.refuse_to_explore("it measures time and memory, which no order of tasks decides");
     heading("tasks");
     let bills = UNITS.map(|units| tasks(flags, units));
     for (units, bill) in UNITS.iter().zip(&bills) {

@@ -269,14 +269,14 @@ impl EventLoop {
 
     /// As [`block_on`](EventLoop::block_on), with somebody else to say who is next: before each turn `steer` puts
     /// him first in line. Nothing comes out if it gives up before the future is done.
-    #[track_caller]
     pub(crate) fn steer<F: Future>(
         &self,
         future: F,
+        site: &'static Location<'static>,
         steer: &mut dyn FnMut(&Parts, PollRoot<'_>) -> Steer,
     ) -> Option<F::Output> {
         let _inside = context::enter(&self.parts, "explore()");
-        let root = Root::enter(self.tasks(), Location::caller());
+        let root = Root::enter(self.tasks(), site);
         let mut output = None;
         {
             let mut future = pin!(future);

@@ -2,6 +2,7 @@
 //!
 //!   --clock real|virtual   the loop's clock: real waits; virtual jumps, and prints the same in every run
 //!   --seed N               starts whatever is random
+//!   --explore, --replay SCHEDULE   its programs under every order of their tasks, or under one; see explore.rs
 //!
 //! A heading between dashes begins lines that are the same in every run on the virtual clock, and a
 //! heading between tildes lines that differ, because threads or the machine's own time decide them.
@@ -10,6 +11,8 @@
 // Each example compiles this file and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod explore;
+
 use std::fs;
 use std::time::Duration;
 
@@ -17,10 +20,12 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use roundel::{Clock, EventLoop};
 
 /// What the command line said.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) virtual_clock: bool,
     pub(crate) seed: u64,
+    /// What is to be done instead of running the example.
+    pub(crate) wish: Option<explore::Wish>,
 }
 
 impl Flags {
@@ -33,6 +38,7 @@ impl Flags {
         Flags {
             virtual_clock: matches.get_one::<String>("clock").is_some_and(|clock| clock == "virtual"),
             seed: matches.get_one("seed").copied().unwrap_or(1),
+            wish: explore::wish(matches),
         }
     }
 
@@ -56,6 +62,7 @@ pub(crate) fn command() -> Command {
     Command::new("example")
         .arg(clock.help("The loop's clock: wait, or jump to the next deadline"))
         .arg(seed.help("Starts whatever is random"))
+        .args(explore::flags())
 }
 
 pub(crate) const fn ms(millis: u64) -> Duration {

@@ -269,6 +269,7 @@ impl<T: fmt::Debug> fmt::Display for Exploration<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schedules = Grouped(self.schedules);
         match self.bound {
+            None if self.schedules == 1 => write!(f, "1 schedule, the only one there is")?,
             None => write!(f, "{schedules} schedules, which are all there are")?,
             Some(Bound::Schedules(_)) => {
                 write!(f, "{schedules} schedules, and there are more: max_schedules() is reached")?

@@ -109,8 +109,9 @@ pub(crate) fn run<T, F: Future<Output = T>>(
         Err(error) => panic!("explore() cannot make an event loop: {error}"),
     };
     let mut steering = Steering::new(rules, &watch, chooser);
+    let site = Location::caller();
     let output = panic::catch_unwind(AssertUnwindSafe(|| {
-        event_loop.steer(program(), &mut |parts, poll_root| steering.next(parts, poll_root))
+        event_loop.steer(program(), site, &mut |parts, poll_root| steering.next(parts, poll_root))
     }));
     let Steering { picks, steps, end, dropped, .. } = steering;
     drop(event_loop);

@@ -1,14 +1,19 @@
 //! Exploration counts what can be counted by hand: every row of the seed catalogue's oracles.
 //!
-//! | model | test |
+//! | promise | test |
 //! |---|---|
-//! | lost update with 2, 3 and 4 tasks | two_tasks_lose_an_update_in_four_of_six_schedules, three_.., four_.. |
-//! | the same with a lock | with_a_lock_no_update_is_lost |
-//! | bank without a lock, with yields and with sleeps | the_bank_without_a_lock_has_1554_schedules, .. |
-//! | bank with a lock | the_bank_with_a_lock_has_336_schedules_and_never_pays_too_much |
-//! | two locks, with nothing and with a yield between | two_locks_.. |
-//! | philosophers | three_philosophers_.., four_philosophers_.. |
-//! | cache lock | the_cache_is_loaded_twice_in_78_schedules_and_with_a_second_look_in_none |
+//! | lost update, 2 tasks: 6 | two_tasks_lose_an_update_in_four_of_six_schedules |
+//! | 3 tasks: 90 | three_tasks_have_90_schedules |
+//! | 4 tasks: 2,520 | four_tasks_have_2520_schedules |
+//! | with a lock always right | with_a_lock_no_update_is_lost |
+//! | bank without a lock: 1,554 | the_bank_without_a_lock_has_1554_schedules |
+//! | the same with sleeps that race | the_bank_that_sleeps_has_as_many_if_timers_race |
+//! | bank with a lock: 336 | the_bank_with_a_lock_has_336_schedules_and_never_pays_too_much |
+//! | two locks, nothing between: 2 | two_locks_with_nothing_between_are_taken_together |
+//! | two locks, an await between: 6 | two_locks_with_an_await_between_deadlock_in_four_of_six_schedules |
+//! | 3 philosophers: 102 | three_philosophers_starve_in_48_of_102_schedules |
+//! | 4 philosophers: 3,840 | four_philosophers_starve_in_1088_of_3840_schedules |
+//! | cache lock: 1,034 and 3,832 | the_cache_is_loaded_twice_in_78_schedules_and_with_a_second_look_in_none |
 //!
 //! What else is promised of an exploration is in `explore_promises.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]

@@ -83,7 +83,8 @@ use crate::study::steered::{self, Choice, Chooser, End, Point, Ran, Rules};
 /// the call panics as well, and says so. And if it is not the same program in every run, because it depends on
 /// something beside the order: a random number, the machine's clock, an address, what an earlier run left.
 ///
-/// Panics of the program on this thread are not printed; the report has what they say.
+/// Panics of the program on this thread are not printed; the report has what they say. What another thread sends
+/// through a [`Handle`](crate::Handle) cannot be told from what the program sends itself, and nobody waits for it.
 #[track_caller]
 pub fn explore<T, F>(program: impl FnMut() -> F) -> Exploration<T>
 where
@@ -122,12 +123,12 @@ where
 ///
 /// // Who sleeps shorter may still be later: on a busy machine, anybody may.
 /// let exploration = Explore::new().racing_timers().run(|| async {
-///     let sleepy = |millis| async move {
+///     let sleepy = |millis| roundel::spawn(async move {
 ///         roundel::sleep(Duration::from_millis(millis)).await;
 ///         millis
-///     };
+///     });
 ///     let mut done = roundel::as_completed([sleepy(1), sleepy(2)]);
-///     done.next().await
+///     done.next().await.unwrap().unwrap()
 /// });
 /// assert_eq!(exploration.outcomes().len(), 2);
 /// ```

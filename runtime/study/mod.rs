@@ -3,7 +3,13 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+#[cfg(feature = "record")]
+pub mod recording;
+
 use crate::observer::{self, Event};
+
+#[cfg(feature = "record")]
+pub use recording::Recording;
 
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///

@@ -4,12 +4,24 @@
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
 #[cfg(feature = "record")]
+mod lane;
+#[cfg(feature = "record")]
+mod recorder;
+#[cfg(feature = "record")]
 pub mod recording;
+#[cfg(feature = "record")]
+mod retell;
+#[cfg(feature = "record")]
+mod tape;
 
 use crate::observer::{self, Event};
 
 #[cfg(feature = "record")]
-pub use recording::Recording;
+pub use {
+    lane::{Lane, Span},
+    recorder::Recorder,
+    recording::Recording,
+};
 
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///

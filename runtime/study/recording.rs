@@ -13,6 +13,7 @@
 //! Does not know: the loop; how it is drawn.
 
 use std::fmt;
+use std::panic::Location;
 
 use serde::{Deserialize, Serialize};
 
@@ -252,7 +253,8 @@ pub enum What {
         /// How many.
         timers: u64,
     },
-    /// Something that this version has no words for.
+    /// Something of a later version, which this one has no words for.
+    #[serde(other)]
     Unknown,
 }
 
@@ -270,6 +272,8 @@ pub enum Actor {
     Socket,
     /// Another thread.
     Thread,
+    /// A thread that reports by a lane of its own, by its number among [`Recording::threads`].
+    Lane(u32),
     /// The loop itself.
     Loop,
 }
@@ -395,6 +399,12 @@ impl Actor {
             Actor::Task(task) => Some(task),
             _ => None,
         }
+    }
+}
+
+impl From<&Location<'_>> for Site {
+    fn from(site: &Location<'_>) -> Site {
+        Site { file: site.file().to_owned(), line: site.line(), column: site.column() }
     }
 }
 

@@ -12,7 +12,15 @@ pub mod recording;
 #[cfg(feature = "record")]
 mod retell;
 #[cfg(feature = "record")]
+mod save;
+#[cfg(feature = "record")]
+mod score;
+#[cfg(feature = "record")]
 mod tape;
+#[cfg(feature = "record")]
+pub mod timeline;
+#[cfg(feature = "record")]
+pub mod trace;
 
 use crate::observer::{self, Event};
 

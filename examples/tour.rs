@@ -29,6 +29,7 @@ programs! {
     producer_consumer, "producer_consumer.rs": "A queue hands work over, and holds the producer back.";
     counter, "counter.rs": "Who loses increments, and why: tasks change turns only at an await.";
     bank, "bank.rs": "Check, wait, act: the account ends at -120, with threads or with tasks.";
+    deadlock, "deadlock.rs": "Two locks in opposite order: the loop says who waits for whom.";
     user_input, "user_input.rs": "Not waiting is five times faster, and gives another answer.";
     primitives, "primitives.rs": "Lock to Barrier, each with threads and with tasks.";
     to_thread, "to_thread.rs": "Computing beside the loop, and on it: who notices.";

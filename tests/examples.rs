@@ -13,8 +13,17 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Those whose every line is the same in every run.
-const DETERMINISTIC: [&str; 8] =
-    ["hello", "round_robin", "gather", "semaphore", "producer_consumer", "user_input", "primitives", "echo"];
+const DETERMINISTIC: [&str; 9] = [
+    "hello",
+    "round_robin",
+    "gather",
+    "semaphore",
+    "producer_consumer",
+    "user_input",
+    "primitives",
+    "echo",
+    "deadlock",
+];
 
 /// Those with a part that differs.
 const VARYING: [&str; 4] = ["counter", "bank", "to_thread", "threads_vs_tasks"];
@@ -111,6 +120,17 @@ fn tells_its_golden_transcript(name: &str) {
 fn hello_tells_its_golden_transcript() {
     tells_its_golden_transcript("hello");
     assert_eq!(golden("hello"), "Hello....\nworld...\n");
+}
+
+#[test]
+fn deadlock_explains_the_circle_and_ends_with_status_1() {
+    let mut deadlock = example("deadlock");
+    deadlock.args(["--clock", "virtual"]);
+    let output = run(deadlock);
+    assert_eq!(output.status.code(), Some(1));
+    compare("deadlock", &String::from_utf8(output.stdout).unwrap());
+    let golden = golden("deadlock");
+    assert!(golden.contains("holds Lock \"A\" (taken at ") && golden.contains("and waits for Lock \"B\" (at "));
 }
 
 #[test]
@@ -267,7 +287,7 @@ fn the_tour_tells_all_of_them() {
         assert_eq!(same.matches(&format!("\n=== {name}: ")).count(), 1, "{name} is not on the tour");
         assert!(same.contains(&golden(name)), "on the tour, {name} tells something else");
     }
-    assert!(same.ends_with("\n=== all 12 programs gave the results they should ===\n"));
+    assert!(same.ends_with("\n=== all 13 programs gave the results they should ===\n"));
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl<'a> Picture<'a> {
         let widest = score.lanes.iter().map(label_width).fold(40.0, f64::max);
         let left = MARGIN + widest.min(LONGEST_LABEL) + 14.0;
         let longest = score.strips.iter().map(|(from, to)| to - from).fold(0.0, f64::max);
-        let width = (left + longest + 80.0 + MARGIN).max(780.0);
+        let width = (left + longest + 120.0 + MARGIN).max(780.0);
         let mut bottom = HEAD;
         let mut strips = Vec::new();
         for (from, to) in &score.strips {

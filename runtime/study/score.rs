@@ -22,7 +22,7 @@ const MOST_LANES: usize = 60;
 /// More turns than these make a picture of several metres: it ends there, and says what is left.
 const MOST_TURNS: usize = 400;
 /// The width of a strip, in pixels: what a page shows without making it much smaller. A longer picture goes on below.
-const STRIP: f64 = 960.0;
+const STRIP: f64 = 860.0;
 /// The same, of a picture with so many lanes that it is large anyway.
 const WIDE_STRIP: f64 = 1240.0;
 /// Lanes, counted in each strip anew, beyond which things are given less room.
@@ -126,17 +126,17 @@ struct Room {
 
 /// The layout with the most room that is not too large.
 pub(crate) fn score(recording: &Recording) -> Score {
-    let rooms = [(8.0, true), (5.5, true), (4.0, true), (3.0, false), (2.0, false)];
-    let mut laid_out = Score::default();
-    for (step, notes) in rooms {
-        laid_out = Layout::new(recording, Room { step, notes }).run();
-        let strips = laid_out.strips.len();
-        // At first with the aim of one strip, then of not too many.
-        if strips == 1 || (step < 8.0 && (strips * laid_out.lanes.len()) as f64 <= ROOMY) {
-            break;
-        }
+    let lay_out = |step, notes| Layout::new(recording, Room { step, notes }).run();
+    let fits = |score: &Score| score.strips.len() == 1;
+    let is_roomy = |score: &Score| (score.strips.len() * score.lanes.len()) as f64 <= ROOMY;
+    let with_notes = [8.0, 5.5, 4.0].map(|step| lay_out(step, true));
+    let best =
+        with_notes.iter().position(fits).or_else(|| with_notes.iter().position(is_roomy).map(|best| best.max(1)));
+    if let Some(best) = best {
+        return with_notes.into_iter().nth(best).unwrap_or_default();
     }
-    laid_out
+    let without = lay_out(3.0, false);
+    if fits(&without) { without } else { lay_out(2.0, false) }
 }
 
 /// The width of a text in pixels, nearly: nobody knows the reader's fonts.
@@ -184,6 +184,8 @@ struct Layout<'a> {
     turns: usize,
     /// Where a strip may end.
     breaks: Vec<f64>,
+    /// Whether it was said that the loop asks its tasks.
+    asks: bool,
     doing: Vec<Doing>,
     holds: Vec<(usize, Which, f64, String)>,
     score: Score,
@@ -253,6 +255,7 @@ impl<'a> Layout<'a> {
             now: 0,
             turns: 0,
             breaks: Vec::new(),
+            asks: false,
             doing: vec![Doing::default(); lanes.len()],
             holds: Vec::new(),
             score: Score { tasks_left: recording.tasks.len().saturating_sub(MOST_LANES), lanes, ..Score::default() },
@@ -282,6 +285,11 @@ impl<'a> Layout<'a> {
         self.score
     }
 
+    /// A strip may end here, after what has happened so far.
+    fn may_break(&mut self) {
+        self.breaks.push(self.x + self.room.step / 4.0);
+    }
+
     fn forward(&mut self, steps: f64) {
         self.x += steps * self.room.step;
     }
@@ -295,7 +303,7 @@ impl<'a> Layout<'a> {
         if lasts < self.least_gap {
             return;
         }
-        self.breaks.push(self.x);
+        self.may_break();
         let mut from = self.x + self.room.step;
         let mut long = 4.0 * self.room.step;
         // With room for what is written above it, and above the end of the one before.
@@ -324,7 +332,7 @@ impl<'a> Layout<'a> {
             What::Woken { task, by, cause } => self.wake(*task, *by, *cause, step.at),
             What::PollStarted { task } => {
                 self.turns += usize::from(self.lane_of.contains_key(&Who::Task(*task)));
-                self.breaks.push(self.x);
+                self.may_break();
                 self.forward(1.0);
                 self.enter(Who::Task(*task), State::Turn { woken: false, done: false }, step.at);
                 if let Some(doing) = self.doing(Who::Task(*task)) {
@@ -356,7 +364,7 @@ impl<'a> Layout<'a> {
                 }
             }
             What::Began { thread, job, text } => {
-                self.breaks.push(self.x);
+                self.may_break();
                 self.forward(1.0);
                 let text = job.map_or_else(|| text.clone(), |job| self.recording.resource_label(job));
                 let (x, at) = (self.x, step.at);
@@ -374,14 +382,18 @@ impl<'a> Layout<'a> {
 
     fn wake(&mut self, task: u64, by: Actor, cause: Option<Which>, at: u64) {
         let who = Who::Task(task);
-        let (x, step) = (self.x, self.room.step);
         let Some(doing) = self.doing(who) else { return };
         if let State::Turn { woken, .. } = &mut doing.state {
             *woken = true;
             return;
         }
+        if by == Actor::Loop && !self.asks {
+            self.asks = true;
+            self.note(by, "nothing can happen: all are asked what they wait for");
+        }
         // Not upon the end of its own bar.
-        if x - doing.since < step {
+        let since = self.doing(who).map_or(0.0, |doing| doing.since);
+        if self.x - since < self.room.step {
             self.forward(0.5);
         }
         let why =

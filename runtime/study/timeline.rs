@@ -102,8 +102,7 @@ impl<'a> Picture<'a> {
         };
         let widest = score.lanes.iter().map(label_width).fold(40.0, f64::max);
         let left = MARGIN + widest.min(LONGEST_LABEL) + 14.0;
-        let longest = score.strips.iter().map(|(from, to)| to - from).fold(0.0, f64::max);
-        let width = (left + longest + 120.0 + MARGIN).max(780.0);
+        let width = (left + rightmost(score) + MARGIN).max(860.0);
         let mut bottom = HEAD;
         let mut strips = Vec::new();
         for (from, to) in &score.strips {
@@ -144,9 +143,8 @@ impl<'a> Picture<'a> {
 
     /// The strip in which this place is, and how far from the left edge.
     fn place(&self, at: f64) -> (usize, f64) {
-        let strips = &self.score.strips;
-        let strip = strips.iter().rposition(|(from, _)| *from <= at).unwrap_or(0);
-        (strip, self.left + at - strips[strip].0)
+        let (strip, x) = place(self.score, at);
+        (strip, self.left + x)
     }
 
     /// The parts of a stretch, each with its strip.
@@ -297,7 +295,7 @@ impl<'a> Picture<'a> {
         let crowded = |nr: usize| {
             let near = |other: Option<&Arrow>| {
                 other.is_some_and(|other| {
-                    other.from == score.arrows[nr].from && (other.at - score.arrows[nr].at).abs() < 5.0
+                    other.from == score.arrows[nr].from && (other.at - score.arrows[nr].at).abs() < 3.5
                 })
             };
             near(score.arrows.get(nr + 1)) || (nr > 0 && near(score.arrows.get(nr - 1)))
@@ -351,8 +349,7 @@ impl<'a> Picture<'a> {
     fn key(&mut self) {
         let score = self.score;
         let shapes: BTreeSet<Shape> = score.bars.iter().map(|bar| bar.shape).collect();
-        let y = self.bottom + 12.0;
-        let mut x = MARGIN;
+        let mut pen = (MARGIN, self.bottom + 12.0);
         for (shape, words) in [
             (Shape::Turn, "runs: its turn"),
             (Shape::Ready, "ready: stands in line for its turn"),
@@ -361,24 +358,26 @@ impl<'a> Picture<'a> {
             (Shape::Work, "a thread, and what it does"),
         ] {
             if shapes.contains(&shape) {
-                let sample = match shape {
+                self.explain(&mut pen, words, |x, y| match shape {
                     Shape::Turn => rectangle("turn", x, y - 9.5, 18.0, 11.0, 2.5),
                     Shape::Work => rectangle("work", x, y - 9.5, 18.0, 11.0, 2.5),
                     Shape::Ready => rectangle("ready", x, y - 6.5, 18.0, 5.0, 0.0),
                     Shape::Wait => line("wait", x + 1.0, y - 4.0, x + 18.0, y - 4.0),
                     Shape::Hold => rectangle("hold", x, y - 8.5, 18.0, 9.0, 2.0),
-                };
-                x = self.explain(sample, x, y, words);
+                });
             }
         }
         for (spawns, class, words) in [(true, "spawns", "makes a task, or gives work"), (false, "wakes", "wakes")] {
             if score.arrows.iter().any(|arrow| arrow.spawns == spawns) {
-                let mut sample = Element::new("g");
-                sample.append(line(class, x + 9.0, y - 11.0, x + 9.0, y - 2.0));
-                sample.append(head_of_an_arrow(&format!("{class}-head"), x + 9.0, y + 2.0, 1.0));
-                x = self.explain(sample, x, y, words);
+                self.explain(&mut pen, words, |x, y| {
+                    let mut sample = Element::new("g");
+                    sample.append(line(class, x + 9.0, y - 11.0, x + 9.0, y - 2.0));
+                    sample.append(head_of_an_arrow(&format!("{class}-head"), x + 9.0, y + 2.0, 1.0));
+                    sample
+                });
             }
         }
+        let y = pen.1;
         self.bottom = y + 8.0;
         let mut missing = Vec::new();
         if score.tasks_left > 0 {
@@ -398,10 +397,15 @@ impl<'a> Picture<'a> {
         }
     }
 
-    fn explain(&mut self, sample: Element, x: f64, y: f64, words: &str) -> f64 {
-        self.draw(sample);
+    fn explain(&mut self, pen: &mut (f64, f64), words: &str, sample: impl FnOnce(f64, f64) -> Element) {
+        let long = 24.0 + width_of(words, 11.0);
+        if pen.0 + long > self.width {
+            *pen = (MARGIN, pen.1 + 18.0);
+        }
+        let (x, y) = *pen;
+        self.draw(sample(x, y));
         self.draw(text("ink small", x + 24.0, y, words));
-        x + 24.0 + width_of(words, 11.0) + 16.0
+        pen.0 += long + 16.0;
     }
 
     fn finish(self) -> String {
@@ -419,6 +423,22 @@ impl<'a> Picture<'a> {
         self.drawn.into_iter().for_each(|element| root.append(element));
         format!("{root}\n")
     }
+}
+
+/// The strip in which this place is, and how far from its beginning.
+fn place(score: &Score, at: f64) -> (usize, f64) {
+    let strip = score.strips.iter().rposition(|(from, _)| *from <= at).unwrap_or(0);
+    (strip, at - score.strips[strip].0)
+}
+
+/// How far things go to the right, words included as far as that is fitting.
+fn rightmost(score: &Score) -> f64 {
+    let ends = score.strips.iter().map(|(from, to)| to - from + 10.0);
+    let words = score.marks.iter().map(|mark| {
+        let least = if mark.sort == Sort::Note { 0.0 } else { width_of("cancelled", 11.0) };
+        place(score, mark.at).1 + 18.0 + width_of(&mark.text, 11.0).clamp(least, 150.0)
+    });
+    ends.chain(words).fold(0.0, f64::max)
 }
 
 /// Lanes that something happens in; of a picture in one strip, all.

@@ -21,6 +21,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -184,6 +185,24 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// When a closure of `to_thread` ran, and on which thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// By the machine's clock, whatever the loop's may be.
+    pub began: Instant,
+    /// Likewise.
+    pub ended: Instant,
+    /// The thread of the pool.
+    pub thread: ThreadId,
+}
+
+impl Ran {
+    /// On this thread, since `began`.
+    pub(crate) fn until_now(began: Instant) -> Ran {
+        Ran { began, ended: Instant::of_the_machine(), thread: thread::current().id() }
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -293,6 +312,8 @@ pub enum Event<'a> {
     Answered {
         /// Which one.
         job: Resource,
+        /// When and where it ran: known if somebody watched when it was handed over, and it was not called off.
+        ran: Option<Ran>,
     },
     /// Somebody said something for whoever watches, by [`note`](crate::study::note).
     Noted {

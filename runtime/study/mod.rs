@@ -7,6 +7,24 @@ pub(crate) mod census;
 pub(crate) mod deadlock;
 pub(crate) mod inquest;
 #[cfg(feature = "record")]
+mod lane;
+#[cfg(feature = "record")]
+mod recorder;
+#[cfg(feature = "record")]
+pub mod recording;
+#[cfg(feature = "record")]
+mod retell;
+#[cfg(feature = "record")]
+mod save;
+#[cfg(feature = "record")]
+mod score;
+#[cfg(feature = "record")]
+mod tape;
+#[cfg(feature = "record")]
+pub mod timeline;
+#[cfg(feature = "record")]
+pub mod trace;
+#[cfg(feature = "record")]
 mod wait_graph;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
@@ -22,6 +40,12 @@ mod steered;
 pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};
 pub use explore::{Explore, explore, replay};
 pub use schedule::ScheduleError;
+#[cfg(feature = "record")]
+pub use {
+    lane::{Lane, Span},
+    recorder::Recorder,
+    recording::Recording,
+};
 
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///

@@ -20,6 +20,7 @@
 //! | tasks may be left over | what_waits_when_the_program_is_done_is_no_failure |
 //! | the report can be read | the_report_can_be_read |
 //! | an observer hears a replay | an_observer_hears_the_replay_and_not_the_exploration |
+//! | the shortest failure has its diagram | the_shortest_schedule_that_fails_has_its_diagram |
 //! | not inside a loop | an_exploration_inside_a_loop_is_refused |
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -34,7 +35,8 @@ use std::task::Poll;
 use std::thread;
 
 use roundel::net::TcpListener;
-use roundel::study::{Bound, Exploration, Explore, Failure, FailureKind, explore, replay};
+use roundel::study::recording::What;
+use roundel::study::{Bound, Exploration, Explore, Failure, FailureKind, explore, replay, timeline};
 use roundel::sync::{Event, Lock, Queue, Semaphore};
 use roundel::{Clock, EventLoop, Observer, Order, gather, gather_settled, sleep, spawn, timeout, to_thread, yield_now};
 use support::{alone, millis, panic_text, panics_during};
@@ -541,9 +543,27 @@ fn an_observer_hears_the_replay_and_not_the_exploration() {
     let turns = Rc::new(Turns::default());
     let watched = Explore::new().observer(turns.clone());
     watched.run(lost_update).check();
-    assert_eq!(turns.0.take(), []);
+    assert!(turns.0.take().is_empty());
     watched.replay("1.0.0.1", lost_update).unwrap();
     assert_eq!(turns.0.take(), [0, 2, 1, 1, 0, 2, 0]);
+}
+
+#[test]
+fn the_shortest_schedule_that_fails_has_its_diagram() {
+    let exploration = Explore::new().racing_timers().expect(|first| *first == 1).run(a_race);
+    let recording = exploration.diagram(a_race).unwrap();
+    assert_eq!(recording.title, "schedule 0.1.1.0: the outcome is 1000");
+    // Who had the turns, in this order; what the root does is not in the schedule.
+    let turns = recording.steps.iter().filter_map(|step| match step.what {
+        What::PollStarted { task } if task != 0 => Some(task - 1),
+        _ => None,
+    });
+    assert_eq!(turns.collect::<Vec<_>>(), [0, 1, 1, 0]);
+    assert!(timeline::svg(&recording).contains("schedule 0.1.1.0"));
+    assert!(explore(a_race).diagram(a_race).is_none(), "nothing fails");
+
+    let (said, _) = said_by(|| drop(exploration.diagram(|| async { 2 })));
+    assert!(said.starts_with("a diagram needs the program that was explored"), "{said}");
 }
 
 #[test]

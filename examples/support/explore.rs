@@ -3,18 +3,22 @@
 //!   bank --explore                        runs each of its programs under every order, and tells how they end
 //!   bank --replay unlocked:0.1.0.1.2.3    runs one of them again under this order, and shows what it prints
 //!
+//! With `--record FILE` the run of the replay, or of the shortest schedule that fails, is recorded.
+//!
 //! An example has one program or several, each with a name; of one, the name may be left out. They are small: three
 //! workers where the example has a hundred, for the number of orders grows fast.
 
 use std::cell::Cell;
 use std::env;
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
+use std::rc::Rc;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use roundel::study::Explore;
 
+use super::record::Saved;
 use super::{Flags, heading};
 
 /// What is to be done instead of running the example.
@@ -73,7 +77,7 @@ impl Flags {
     /// Explores the example's programs, or runs one again, if the command line says so. True if it did.
     pub(crate) fn study(&self, programs: impl FnOnce(&mut Study)) -> bool {
         let Some(wish) = self.wish else { return false };
-        let mut study = Study { seed: self.seed, programs: Vec::new() };
+        let mut study = Study { seed: self.seed, record: self.record, programs: Vec::new() };
         programs(&mut study);
         match wish {
             Wish::Explore => study.programs.into_iter().for_each(|(name, program)| program(name, None)),
@@ -99,6 +103,7 @@ fn refuse(why: &str) -> ! {
 /// An example's programs.
 pub(crate) struct Study {
     pub(crate) seed: u64,
+    record: Option<&'static Path>,
     programs: Vec<(&'static str, Program)>,
 }
 
@@ -116,9 +121,10 @@ impl Study {
         T: Ord + Debug + 'static,
         F: Future<Output = T>,
     {
+        let record = self.record;
         let run = move |name: &str, schedule: Option<&str>| match schedule {
-            None => explore_program(name, &explore, program),
-            Some(schedule) => replay_program(schedule, &explore, program),
+            None => explore_program(name, explore, program, record),
+            Some(schedule) => replay_program(schedule, recorded(explore, record, schedule), program),
         };
         self.programs.push((name, Box::new(run)));
     }
@@ -133,28 +139,44 @@ impl Study {
     }
 }
 
-fn explore_program<T, F>(name: &str, explore: &Explore<T>, program: impl FnMut() -> F)
+/// With `--record`, the run of the shortest schedule that fails is recorded.
+fn explore_program<T, F>(name: &str, explore: Explore<T>, mut program: impl FnMut() -> F, record: Option<&'static Path>)
 where
     T: Ord + Debug,
     F: Future<Output = T>,
 {
     heading(name);
     IS_QUIET.set(true);
-    let exploration = explore.run(program);
-    IS_QUIET.set(false);
+    let exploration = explore.run(&mut program);
     println!("{exploration}");
     if let Some(schedule) = exploration.schedule().filter(|schedule| schedule.len() < 200) {
         println!("to see it: cargo run --example {} -- --replay {name}:{schedule}", example());
+        if record.is_some() {
+            let again = recorded(explore, record, schedule).replay(schedule, program);
+            again.expect("the exploration has run it again itself");
+        }
+    }
+    IS_QUIET.set(false);
+}
+
+/// Has a replay recorded, if that was asked for.
+fn recorded<T>(explore: Explore<T>, file: Option<&'static Path>, schedule: &str) -> Explore<T> {
+    match file {
+        Some(file) => explore.observer(Rc::new(Saved::new(file, &format!("{}, schedule {schedule}", example())))),
+        None => explore,
     }
 }
 
 /// Ends with status 1 if the run fails.
-fn replay_program<T, F>(schedule: &str, explore: &Explore<T>, program: impl FnMut() -> F)
+fn replay_program<T, F>(schedule: &str, explore: Explore<T>, program: impl FnMut() -> F)
 where
     T: Debug,
     F: Future<Output = T>,
 {
-    match explore.replay(schedule, program) {
+    let replayed = explore.replay(schedule, program);
+    // What records it writes its file now.
+    drop(explore);
+    match replayed {
         Err(error) => refuse(&error.to_string()),
         Ok(run) => {
             println!("{run}");

@@ -10,12 +10,14 @@ use std::panic::Location;
 
 use crate::observer::TaskId;
 use crate::study::deadlock::Deadlock;
+use crate::study::schedule::Rules;
 
 /// What [`explore`](crate::study::explore) found.
 ///
 /// It prints itself as a report. A test asks [`check`](Exploration::check).
 #[derive(Clone, Debug)]
 pub struct Exploration<T> {
+    pub(crate) rules: Rules,
     pub(crate) schedules: usize,
     pub(crate) distinct: usize,
     pub(crate) passed_on: usize,
@@ -109,8 +111,9 @@ pub struct Run<T> {
 }
 
 impl<T> Exploration<T> {
-    pub(crate) fn new() -> Exploration<T> {
+    pub(crate) fn new(rules: Rules) -> Exploration<T> {
         Exploration {
+            rules,
             schedules: 0,
             distinct: 0,
             passed_on: 0,

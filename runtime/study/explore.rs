@@ -34,8 +34,10 @@ use crate::context;
 use crate::observer::Observer;
 use crate::order::next_random;
 use crate::study::exploration::{Bound, Exploration, Failing, Failure, FailureKind, Run};
-use crate::study::schedule::{self, Pick, ScheduleError};
-use crate::study::steered::{self, Choice, Chooser, End, Point, Ran, Rules};
+use crate::study::schedule::{self, Pick, Rules, ScheduleError};
+use crate::study::steered::{self, Choice, Chooser, End, Point, Ran};
+#[cfg(feature = "record")]
+use crate::study::{Recorder, Recording};
 
 /// Runs a program under every order of its ready tasks, and tells how it ended under each.
 ///
@@ -303,7 +305,7 @@ impl<T> Explore<T> {
         T: Ord + fmt::Debug,
         F: Future<Output = T>,
     {
-        let mut found = Exploration::new();
+        let mut found = Exploration::new(self.rules);
         let mut ways = Ways::default();
         let mut first = None;
         loop {
@@ -336,7 +338,7 @@ impl<T> Explore<T> {
         T: Ord + fmt::Debug,
         F: Future<Output = T>,
     {
-        let mut found = Exploration::new();
+        let mut found = Exploration::new(self.rules);
         let mut seen = HashSet::new();
         let mut first = None;
         let mut dice = Dice(seed);
@@ -488,6 +490,31 @@ impl<T> fmt::Debug for Explore<T> {
             .field("max_turns", &self.max_turns)
             .field("random", &self.random)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "record")]
+impl<T: fmt::Debug> Exploration<T> {
+    /// The run of the shortest schedule that fails, made once more and recorded; nothing if none fails. `program` is
+    /// the one that was explored. [`timeline`](crate::study::timeline) draws it.
+    ///
+    /// # Panics
+    ///
+    /// As [`explore`]; and if the schedule does not fit, because it is another program.
+    #[track_caller]
+    pub fn diagram<F>(&self, program: impl FnMut() -> F) -> Option<Recording>
+    where
+        F: Future<Output = T>,
+    {
+        let failing = self.failing.first()?;
+        let failure = failing.failure.to_string();
+        let title = format!("schedule {}: {}", failing.schedule, failure.lines().next().unwrap_or_default());
+        let recorder = Rc::new(Recorder::whole().titled(&title));
+        let explore = Explore { rules: self.rules, ..Explore::new() }.observer(recorder.clone());
+        match explore.replay(&failing.schedule, program) {
+            Ok(_) => Some(recorder.recording()),
+            Err(misfit) => panic!("a diagram needs the program that was explored: {misfit}"),
+        }
     }
 }
 

@@ -13,6 +13,19 @@ use std::fmt;
 
 use crate::observer::TaskId;
 
+/// Which alternatives there are, and how long a run may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Any ready task may be next; otherwise only the one that is first in line.
+    pub(crate) any_order: bool,
+    /// A task that sleeps may be next as well.
+    pub(crate) racing: bool,
+    /// How many tasks may be dropped.
+    pub(crate) drops: usize,
+    /// Turns and drops of one run.
+    pub(crate) max_steps: usize,
+}
+
 /// One step of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Pick {

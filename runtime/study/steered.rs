@@ -32,21 +32,8 @@ use crate::scheduler::PollRoot;
 use crate::study::exploration::{Dropped, Failure, FailureKind};
 use crate::study::hush::{Hush, Panic};
 use crate::study::inquest::{self, Finding};
-use crate::study::schedule::Pick;
+use crate::study::schedule::{Pick, Rules};
 use crate::waker::woken_by;
-
-/// Which alternatives there are, and how long a run may be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    /// Any ready task may be next; otherwise only the one that is first in line.
-    pub(crate) any_order: bool,
-    /// A task that sleeps may be next as well.
-    pub(crate) racing: bool,
-    /// How many tasks may be dropped.
-    pub(crate) drops: usize,
-    /// Turns and drops of one run.
-    pub(crate) max_steps: usize,
-}
 
 /// A point at which somebody has to be chosen.
 pub(crate) struct Point<'a> {

@@ -17,6 +17,7 @@ use crate::study::schedule::Rules;
 /// It prints itself as a report. A test asks [`check`](Exploration::check).
 #[derive(Clone, Debug)]
 pub struct Exploration<T> {
+    #[cfg_attr(not(feature = "record"), allow(dead_code, reason = "a diagram is made under the same rules"))]
     pub(crate) rules: Rules,
     pub(crate) schedules: usize,
     pub(crate) distinct: usize,

@@ -570,6 +570,20 @@ impl Tasks {
         all
     }
 
+    /// Shows the name and the spawn site of the task whose turn it is, and makes nothing.
+    pub(crate) fn show_current(&self, show: impl FnOnce(Option<&str>, &'static Location<'static>)) {
+        let key = self.current.get();
+        let (queue, names) = (self.queue.borrow(), self.names.borrow());
+        if let (Some(task), Some(serial)) = (queue.get(key), queue.serial(key)) {
+            let name = if matches!(task.stage, Stage::Root) {
+                Some(ROOT_NAME)
+            } else {
+                names.get(&serial).map(|name| &**name)
+            };
+            show(name, task.site);
+        }
+    }
+
     /// What is known of the task whose turn it is.
     pub(crate) fn current(&self) -> Option<TaskInfo> {
         let key = self.current.get();
@@ -599,10 +613,10 @@ fn announce(task: TaskId, name: Option<&str>, site: &'static Location<'static>) 
 fn tell_unread(serial: u64, site: Option<&'static Location<'static>>, result: &TaskResult) {
     if let (Err(error), Some(site)) = (result, site)
         && error.is_panic()
-        && observer::is_watched()
+        && observer::has_guards()
     {
         let (task, text) = (TaskId::of(serial), error.to_string());
-        observer::tell(|| Event::Unread { task, site, text: &text });
+        observer::tell_guards(|| Event::Unread { task, site, text: &text });
     }
 }
 

@@ -22,8 +22,9 @@ use crate::study::census::{Behind, Census, Resident, Wait};
 /// Why nothing will ever happen on a loop again: the error of
 /// [`EventLoop::try_block_on`](crate::EventLoop::try_block_on), and what `block_on` panics with.
 ///
-/// Its text (by `Display`) names every task that waits, what for, and who has it, with the lines of the calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Its text names every task that waits, what for, and who has it, with the lines of the calls. (`Debug` gives the
+/// same as `Display`: a `main` that returns it prints it, and ends with status 1.)
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlock {
     /// Every task that is stuck, in order of spawning.
@@ -32,6 +33,9 @@ pub struct Deadlock {
     /// one before waits for. A task that waits for itself is a cycle of one.
     pub cycles: Vec<Vec<TaskId>>,
 }
+
+/// Whom to tell of a circle while others run on.
+pub(crate) type TellCircle = Box<dyn Fn(Deadlock)>;
 
 /// A task that waits for what will never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,6 +237,12 @@ impl fmt::Display for Deadlock {
             write!(f, "\n also waiting:")?;
         }
         rest.into_iter().try_for_each(|task| self.explain(f, task))
+    }
+}
+
+impl fmt::Debug for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -25,10 +25,10 @@ use std::time::Duration;
 use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context::Parts;
-use crate::observer::{self, Observer, TaskId, Waits};
+use crate::observer::{self, TaskId, Waits, Watch};
 use crate::scheduler::{Asked, PollRoot};
 use crate::study::census::{Resident, Stage, Taker, Wait};
-use crate::study::deadlock::Deadlock;
+use crate::study::deadlock::{Deadlock, TellCircle};
 use crate::wakers;
 
 /// What came out.
@@ -74,7 +74,7 @@ impl Inquest<'_> {
     fn begin(parts: &Parts) -> Inquest<'_> {
         let taker = Rc::new(Taker::default());
         // While it lasts, the taker hears what the loop's own observer hears.
-        let all = parts.observer.iter().cloned().chain([taker.clone() as Rc<dyn Observer>]);
+        let all = parts.watch.iter().cloned().chain([Watch::of_everything(taker.clone())]);
         observer::watch(observer::all_of(all.collect()));
         let tasks = parts.scheduler.tasks();
         for info in tasks.all() {
@@ -102,7 +102,7 @@ impl Inquest<'_> {
 
 impl Drop for Inquest<'_> {
     fn drop(&mut self) {
-        observer::watch(self.parts.observer.clone());
+        observer::watch(self.parts.watch.clone());
     }
 }
 
@@ -116,25 +116,33 @@ fn waits_for_us_only(task: &Resident) -> bool {
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// Looks for tasks that wait for each other in a circle while the loop runs on.
-#[derive(Debug, Default)]
 pub(crate) struct Lookout {
     /// On the loop's clock; the first look is at once, and finds nobody who has waited.
-    next: Cell<Option<Instant>>,
+    next: Cell<Instant>,
     /// Who waited at the last look, with the turns it had had then, and whether it was asked since.
     waited: RefCell<BTreeMap<TaskId, (u32, bool)>>,
     reported: RefCell<Vec<Vec<TaskId>>>,
+    tell: TellCircle,
 }
 
 impl Lookout {
-    #[inline]
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.next.get().is_none_or(|next| next <= now)
+    /// It never looks if there is nobody to tell.
+    pub(crate) fn new(tell: Option<TellCircle>) -> Lookout {
+        let next = Cell::new(if tell.is_some() { Instant(0) } else { Instant::FAR });
+        let tell = tell.unwrap_or_else(|| Box::new(drop));
+        Lookout { next, waited: RefCell::default(), reported: RefCell::default(), tell }
     }
 
-    /// Asks those who have waited since the last look. A deadlock is a circle that nobody was told of before.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.next.get() <= now
+    }
+
+    /// Asks those who have waited since the last look, and tells of a circle, once. True if the future given to
+    /// `block_on` is done, being asked.
     #[cold]
-    pub(crate) fn look(&self, now: Instant, parts: &Parts, poll_root: PollRoot<'_>) -> Finding {
-        self.next.set(Some(now + BETWEEN_LOOKS));
+    pub(crate) fn look(&self, now: Instant, parts: &Parts, poll_root: PollRoot<'_>) -> bool {
+        self.next.set(now + BETWEEN_LOOKS);
         let waiting = parts.scheduler.tasks().waiting_for_others();
         let before = self.waited.take();
         let stalled = |&(_, id, polls): &(Key, TaskId, u32)| before.get(&id).is_some_and(|&(had, _)| had == polls);
@@ -150,18 +158,22 @@ impl Lookout {
                 continue;
             };
             match inquest.ask(key, poll_root) {
-                Answer::RootFinished => return Finding::RootFinished,
+                Answer::RootFinished => return true,
                 Answer::Moves | Answer::Unknown => unknown.push(id),
                 Answer::Waits => {}
             }
             waited.insert(id, (polls.wrapping_add(1), true));
         }
         self.waited.replace(waited);
-        let Some(inquest) = inquest else { return Finding::Unknown };
+        let Some(inquest) = inquest else { return false };
         let mut deadlock = Deadlock::of(&inquest.taker.0.borrow());
-        let mut reported = self.reported.borrow_mut();
-        deadlock.keep_certain(|cycle| !cycle.iter().any(|id| unknown.contains(id)) && !reported.contains(cycle));
-        reported.extend(deadlock.cycles.iter().cloned());
-        if deadlock.cycles.is_empty() { Finding::Unknown } else { Finding::Deadlock(Box::new(deadlock)) }
+        drop(inquest);
+        let is_news = |cycle: &Vec<TaskId>| !self.reported.borrow().contains(cycle);
+        deadlock.keep_certain(|cycle| !cycle.iter().any(|id| unknown.contains(id)) && is_news(cycle));
+        self.reported.borrow_mut().extend(deadlock.cycles.iter().cloned());
+        if !deadlock.cycles.is_empty() {
+            (self.tell)(deadlock);
+        }
+        false
     }
 }

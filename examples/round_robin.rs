@@ -9,7 +9,7 @@
 
 mod support;
 
-use crate::support::{Flags, heading};
+use crate::support::{Flags, heading, record};
 use roundel::{Generator, RoundRobin, generator};
 
 /// Python's `sayHello(n)`, which yields n.
@@ -79,7 +79,8 @@ impl Iterator for SayHi {
     }
 }
 
-pub(crate) fn run(_: &Flags) {
+pub(crate) fn run(flags: &Flags) {
+    flags.refuse_to_explore("it has no event loop, and its generators take turns in one order");
     heading("state machines, by hand");
     let mut scheduler = RoundRobin::new();
     scheduler.new_task(SayHello::Start(2));
@@ -100,5 +101,9 @@ pub(crate) fn run(_: &Flags) {
 }
 
 fn main() {
-    run(&Flags::parse());
+    let flags = Flags::parse();
+    if flags.record.is_some() {
+        record::refuse("has nothing to write: generators take turns here without an event loop");
+    }
+    run(&flags);
 }

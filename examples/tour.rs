@@ -39,11 +39,15 @@ programs! {
 
 mod support;
 
-use crate::support::{Flags, command};
+use crate::support::{Flags, command, record};
 
 fn main() {
     let matches = command().mut_arg("clock", |clock| clock.default_value("virtual")).get_matches();
     let flags = Flags::from_matches(&matches);
+    flags.refuse_to_explore("explore one of its programs, such as bank");
+    if flags.record.is_some() {
+        record::refuse("records one program at a time: give it to that");
+    }
     println!("The programs of five Python tutorials on concurrency, one after another, on this runtime.");
     println!("The tasks sleep in virtual time, so nobody waits (--clock real: everybody does); threads cannot,");
     println!("and are timed by the machine's clock. What may differ from run to run stands under ~~~.");

@@ -95,7 +95,7 @@ pub use group::{GroupClosed, GroupError, GroupHandle, TaskGroup};
 pub use handle::{Handle, RemoteHandle};
 pub use join_error::JoinError;
 pub use join_handle::{CancelHandle, JoinHandle};
-pub use observer::{Actor, Behind, Event, Holder, Observer, Outcome, Resource, TaskId, Waits};
+pub use observer::{Actor, Behind, Event, Holder, Observer, Outcome, Ran, Resource, TaskId, Waits};
 pub use order::Order;
 pub use spawn::{all_tasks, current_task, spawn, spawn_named};
 pub use task::TaskInfo;

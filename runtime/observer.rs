@@ -20,10 +20,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -187,6 +188,24 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// When a closure of `to_thread` ran, and on which thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// By the machine's clock, whatever the loop's may be.
+    pub began: Instant,
+    /// Likewise.
+    pub ended: Instant,
+    /// The thread of the pool.
+    pub thread: ThreadId,
+}
+
+impl Ran {
+    /// On this thread, since `began`.
+    pub(crate) fn until_now(began: Instant) -> Ran {
+        Ran { began, ended: Instant::of_the_machine(), thread: thread::current().id() }
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -296,6 +315,8 @@ pub enum Event<'a> {
     Answered {
         /// Which one.
         job: Resource,
+        /// When and where it ran: known if somebody watched when it was handed over, and it was not called off.
+        ran: Option<Ran>,
     },
     /// Somebody said something for whoever watches, by [`note`](crate::study::note).
     Noted {
@@ -608,6 +629,26 @@ impl Mark {
 fn forget_name(number: u32) {
     // At a thread's end the names may have gone before.
     let _ = NAMES.try_with(|names| names.borrow_mut().remove(&number));
+}
+
+/// While it lives, primitives are numbered from 1 again, so that a program is told of in the same words however
+/// often it runs. What was named before keeps its name, which is not known meanwhile.
+pub(crate) struct FreshLabels {
+    count: u32,
+    names: BTreeMap<u32, Rc<str>>,
+}
+
+impl FreshLabels {
+    pub(crate) fn new() -> FreshLabels {
+        FreshLabels { count: LABELS.replace(0), names: NAMES.take() }
+    }
+}
+
+impl Drop for FreshLabels {
+    fn drop(&mut self) {
+        LABELS.set(self.count);
+        NAMES.set(mem::take(&mut self.names));
+    }
 }
 
 impl Resource {

@@ -19,10 +19,11 @@ use std::task::{Context, Poll, Waker};
 
 use crate::answer::{Asker, Told, answer_watched_by};
 use crate::arena::Key;
+use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
 use crate::join_error::JoinError;
-use crate::observer::{self, Event, Label, Resource, Waits};
+use crate::observer::{self, Event, Label, Ran, Resource, Waits};
 use crate::waker::{is_ours, waker_of_nobody};
 
 /// Runs `closure` on the loop's thread pool; awaiting the handle gives its result.
@@ -62,16 +63,19 @@ where
     let third = looks_out.then(|| (waker_of_nobody(parts.scheduler.tasks().address().number()), Told::not_yet()));
     let expected = third.as_ref().map(|(_, told)| (driver.clone(), driver.look_out_for(told.clone())));
     let (answer, asker) = answer_watched_by(third);
+    let watched = observer::is_watched();
     let job = move |worked: &dyn Fn()| {
         if answer.begin() {
+            let began = watched.then(Instant::of_the_machine);
             let result = panic::catch_unwind(AssertUnwindSafe(closure));
+            let ran = began.map(|began| Box::new(Ran::until_now(began)));
             // A foreign waker may take its time, and even wait for another closure.
             let first = |waker: Option<&Waker>| {
                 if waker.is_none_or(is_ours) {
                     worked()
                 }
             };
-            answer.give_after(result.map_err(|payload| JoinError::panicked(None, payload)), first);
+            answer.give_after(Ok((result.map_err(|payload| JoinError::panicked(None, payload)), ran)), first);
         }
     };
     let refused = driver.pool().submit(Box::new(job)).err();
@@ -79,6 +83,9 @@ where
     observer::tell(|| Event::Submitted { job: handle.job(), by: observer::actor(), site: handle.site });
     handle
 }
+
+/// What the closure came to, and for whoever watches, when it ran.
+type Report<T> = (Result<T, JoinError>, Option<Box<Ran>>);
 
 /// The result of a closure on the thread pool, to be awaited. Made by [`to_thread`].
 ///
@@ -89,7 +96,7 @@ where
 /// When awaited again after it has given its result.
 #[must_use = "dropping the handle calls the closure off if it has not begun: await it"]
 pub struct ThreadHandle<T> {
-    asker: Asker<T>,
+    asker: Asker<Report<T>>,
     refused: Option<io::Error>,
     /// The loop in virtual time that looks out for this result, until it is here.
     expected: Option<(Rc<Driver>, Key)>,
@@ -128,10 +135,10 @@ impl<T> Future for ThreadHandle<T> {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match self.refused.take() {
+        let report = match self.refused.take() {
             Some(error) => Some(Err(JoinError::refused(error))),
             None => match self.asker.poll(cx) {
-                Poll::Ready(result) => result,
+                Poll::Ready(report) => report,
                 Poll::Pending => {
                     observer::waiting_for_anyone(Waits::Thread, &self.label, Some(self.site));
                     return Poll::Pending;
@@ -139,8 +146,10 @@ impl<T> Future for ThreadHandle<T> {
             },
         };
         self.expect_no_more();
-        observer::tell(|| Event::Answered { job: self.job() });
-        Poll::Ready(result.expect("a to_thread() handle gives its result once: await it only once"))
+        let report = report.expect("a to_thread() handle gives its result once: await it only once");
+        let (result, ran) = report.unwrap_or_else(|never_run| (Err(never_run), None));
+        observer::tell(|| Event::Answered { job: self.job(), ran: ran.map(|ran| *ran) });
+        Poll::Ready(result)
     }
 }
 

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use roundel::study::Recording;
+
 /// Those whose every line is the same in every run.
 const DETERMINISTIC: [&str; 9] = [
     "hello",
@@ -241,6 +243,82 @@ fn counter_loses_with_threads_and_with_an_await_inside_and_else_never() {
     assert_eq!(rounds, 10, "the histogram counts every round once");
 }
 
+/// A directory that is gone when this is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let dir = env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Made by `cargo run --example counter -- --clock virtual --record examples/pictures/counter.svg`; `GOLDEN=write`
+/// does the same. The third is of threads, which count differently in every run.
+#[test]
+fn the_pictures_of_counter_are_what_its_command_makes_today() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");
+    let scratch = Scratch::new("pictures");
+    let writes = env::var_os("GOLDEN").is_some_and(|wish| wish == "write");
+    let made = if writes { pictures.as_path() } else { &scratch.0 };
+    let printed = on_virtual_clock("counter", &["--record", made.join("counter.svg").to_str().unwrap()]);
+    assert!(
+        printed.starts_with("--- recorded: one round of five, three times ---\ntasks: sleep, then add "),
+        "{printed}"
+    );
+    let picture = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    for name in ["counter.svg", "counter-2.svg"] {
+        assert!(picture(made, name) == picture(&pictures, name), "{name} has changed: GOLDEN=write, and look at it");
+    }
+    for dir in [made, &pictures] {
+        let threads = picture(dir, "counter-3.svg");
+        assert!((1..=5).all(|nr| threads.contains(&format!("data-lane=\"thread {nr}\""))));
+        assert!(threads.contains("reads 0") && threads.contains("writes 1"));
+    }
+}
+
+#[test]
+fn every_example_with_a_loop_records_it() {
+    let scratch = Scratch::new("records");
+    for name in DETERMINISTIC.into_iter().chain(VARYING).filter(|name| *name != "round_robin") {
+        let file = scratch.0.join(name).with_extension("json");
+        let mut recorded = example(name);
+        recorded.args(["--clock", "virtual", "--record"]).arg(&file);
+        let output = run(recorded);
+        assert!(output.status.success() || name == "deadlock", "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let recording = Recording::load(&file).unwrap();
+        assert!(recording.steps.len() > 10 && recording.title.len() > 3, "{name}: {}", recording.title);
+    }
+    let more: Vec<bool> = (2..=4).map(|nr| scratch.0.join(format!("producer_consumer-{nr}.json")).exists()).collect();
+    assert_eq!(more, [true, true, false], "it makes three loops");
+}
+
+#[test]
+fn where_nothing_can_be_recorded_the_program_does_not_begin() {
+    let scratch = Scratch::new("refused");
+    let cases = [
+        ("hello", "run.png", "give a name that ends in .svg, .json or .html"),
+        ("hello", "nowhere/run.svg", "No such file or directory"),
+        ("round_robin", "run.svg", "without an event loop"),
+        ("tour", "run.svg", "one program at a time"),
+    ];
+    for (name, file, why) in cases {
+        let mut refused = example(name);
+        refused.arg("--record").arg(scratch.0.join(file));
+        let output = run(refused);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(why), "{name} {file}: {said}");
+        assert!(output.stdout.is_empty() && fs::read_dir(&scratch.0).unwrap().next().is_none());
+    }
+}
+
 #[test]
 fn bank_ends_below_zero_without_a_lock_and_never_with_one() {
     let printed = on_virtual_clock("bank", &[]);
@@ -261,6 +339,68 @@ fn bank_ends_below_zero_without_a_lock_and_never_with_one() {
     assert!([100, 90, 70].contains(&got), "{locked}");
     assert_eq!(locked.matches("Error! You don't have enough money!").count(), 2);
     assert!(!locked.contains(", -"), "{locked}");
+}
+
+#[test]
+fn bank_explored_has_1554_schedules_and_with_a_lock_336() {
+    let mut explored = example("bank");
+    explored.arg("--explore");
+    let printed = text(&run(explored));
+    compare("bank_explore", &printed);
+    assert!(printed.starts_with("--- unlocked ---\n1,554 schedules, which are all there are\n     900  -120\n"));
+    assert!(printed.contains("--- locked ---\n336 schedules, which are all there are\n     112  0\n"));
+
+    // The schedule that it prints gives the same failure, twice, and the tutorial's words.
+    let schedule = printed.lines().find_map(|line| line.split_once("-- --replay ")).unwrap().1;
+    let replays = [(); 2].map(|()| {
+        let mut replayed = example("bank");
+        replayed.args(["--replay", schedule]);
+        let output = run(replayed);
+        assert_eq!(output.status.code(), Some(1), "it fails");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(replays[0], replays[1]);
+    assert!(
+        replays[0].ends_with("Error! You don't have enough money!\nschedule 0.1.0.1.2.3\nfailed: the outcome is -50\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_explored_or_replayed_says_why_in_one_line() {
+    let refused = [
+        ("echo", "--explore", "real sockets"),
+        ("to_thread", "--replay=0.1", "real thread"),
+        ("threads_vs_tasks", "--explore", "no order of tasks decides"),
+        ("round_robin", "--explore", "no event loop"),
+        ("tour", "--explore", "one of its programs"),
+        ("bank", "--replay=0.1", "here is unlocked, locked"),
+        ("bank", "--replay=open:0.1", "here is unlocked, locked"),
+        ("bank", "--replay=locked:0.x", "is no schedule"),
+        ("bank", "--replay=locked:0.9", "does not fit this program"),
+    ];
+    for (name, flag, why) in refused {
+        let mut refused = example(name);
+        refused.arg(flag);
+        let output = run(refused);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{name} {flag}: {said}");
+        assert!(said.contains(why) && output.stdout.is_empty(), "{name} {flag}: {said}");
+    }
+}
+
+#[test]
+fn every_other_example_is_explored_and_finds_what_it_should() {
+    let fails = [("counter", "84 fail"), ("deadlock", "120 fail")];
+    for name in ["hello", "gather", "semaphore", "producer_consumer", "user_input", "primitives", "counter", "deadlock"]
+    {
+        let mut explored = example(name);
+        explored.arg("--explore");
+        let printed = text(&run(explored));
+        let failing: Vec<&str> = printed.lines().filter(|line| line.ends_with(" fail:")).collect();
+        let expected = fails.iter().find(|(failing, _)| *failing == name).map(|(_, count)| format!("{count}:"));
+        assert_eq!(failing, expected.iter().collect::<Vec<_>>(), "{name}:\n{printed}");
+        assert!(!printed.contains("more: "), "{name}:\n{printed}");
+    }
 }
 
 #[test]
@@ -308,6 +448,7 @@ fn every_example_has_a_test_and_takes_the_same_flags() {
         let mut asked = example(&name);
         asked.arg("--help");
         let help = text(&run(asked));
-        assert!(help.contains("--clock") && help.contains("--seed"), "{name} --help:\n{help}");
+        let flags = ["--clock", "--seed", "--record", "--explore", "--replay"];
+        assert!(flags.iter().all(|flag| help.contains(flag)), "{name} --help:\n{help}");
     }
 }

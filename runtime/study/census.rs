@@ -353,7 +353,7 @@ mod tests {
         poll(&mut census, 2, &[]);
         assert_eq!(line(&census), [3]);
         census.apply(&Event::Finished { task: TaskId(3), outcome: Outcome::Cancelled });
-        assert_eq!(line(&census), []);
+        assert_eq!(line(&census), [0_u64; 0]);
     }
 
     #[test]

@@ -9,7 +9,25 @@ pub(crate) mod deadlock;
 mod dump;
 pub(crate) mod inquest;
 mod inspect;
+#[cfg(feature = "record")]
+mod lane;
 mod queries;
+#[cfg(feature = "record")]
+mod recorder;
+#[cfg(feature = "record")]
+pub mod recording;
+#[cfg(feature = "record")]
+mod retell;
+#[cfg(feature = "record")]
+mod save;
+#[cfg(feature = "record")]
+mod score;
+#[cfg(feature = "record")]
+mod tape;
+#[cfg(feature = "record")]
+pub mod timeline;
+#[cfg(feature = "record")]
+pub mod trace;
 #[cfg(feature = "record")]
 mod wait_graph;
 pub(crate) mod warnings;
@@ -21,6 +39,22 @@ pub use dump::dump;
 pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};
+
+mod exploration;
+mod explore;
+mod hush;
+mod schedule;
+mod steered;
+
+pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};
+pub use explore::{Explore, explore, replay};
+pub use schedule::ScheduleError;
+#[cfg(feature = "record")]
+pub use {
+    lane::{Lane, Span},
+    recorder::Recorder,
+    recording::Recording,
+};
 
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///

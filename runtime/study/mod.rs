@@ -6,6 +6,8 @@
 #[cfg(feature = "record")]
 mod lane;
 #[cfg(feature = "record")]
+pub mod page;
+#[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]
 pub mod recording;

@@ -1,12 +1,13 @@
 //! The step-through page: one HTML file that shows a recording event by event, in any browser, without a network.
 //!
 //! ```text
-//!   page/page.html    {{title}}  {{css}}  {{recording}}  {{sources}}  {{js}}
-//!                                   |          |              |          |
-//!                               page.css   as JSON     files that     model.js  what the loop looks like after each event
-//!                                                      the sites      words.js  captions, in English and Chinese
-//!                                                      name           panels.js one function a part of the page
-//!                                                                     page.js   the buttons
+//!   page.html    {{title}}  {{css}}  {{recording}}  {{sources}}  {{js}}
+//!                              |          |             |          |
+//!                          page.css    as JSON     files that   model.js    what the loop looks like after each event
+//!                                                  its sites    words.js    captions: english.js, chinese.js
+//!                                                  name         elements.js names, colours, reasons
+//!                                                               panels.js   one function for each part of the page
+//!                                                               page.js     the buttons
 //! ```
 //!
 //! Promises: whatever a name or a source file holds, it stays data; the page asks nobody for anything.
@@ -22,9 +23,12 @@ use crate::study::recording::{Recording, Site, Step, What};
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("page/model.js"),
     include_str!("page/words.js"),
+    include_str!("page/english.js"),
+    include_str!("page/chinese.js"),
+    include_str!("page/elements.js"),
     include_str!("page/panels.js"),
     include_str!("page/page.js"),
 ];

@@ -149,7 +149,6 @@ function speak(language) {
   $("language").textContent = words.otherLanguage;
   document.querySelectorAll("[data-text]").forEach((place) => { place.textContent = words.page[place.dataset.text]; });
   document.querySelectorAll("[data-title]").forEach((place) => label(place, words.page[place.dataset.title]));
-  $("lost").textContent = page.recording.lost > 0 ? words.lost(page.recording.lost) : "";
   showPlaying();
   show();
 }

@@ -12,161 +12,22 @@ const MOST_IN_QUEUE = 100;
 const MOST_IN_LINE = 20;
 const MOST_THINGS = 60;
 const MOST_DEADLINES = 4;
-/* Of those who hold permits, the newest are named beside a waiter. */
-const MOST_HOLDERS_NAMED = 2;
 const MOST_LINES_OF_OUTPUT = 200;
 /* Source lines shown before and after the one concerned. */
 const LINES_AROUND = 5;
-
-/* ---- Elements ---- */
-
-/* element("p", { className: "x", dataset: { task: 3 } }, "text", other) */
-function element(name, properties, ...children) {
-  const made = document.createElement(name);
-  const { dataset, ...rest } = properties || {};
-  Object.assign(made, rest);
-  Object.assign(made.dataset, dataset);
-  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-/* Gives a place these children. What stands there already stays, so that the browser lays out what is new only. */
-function fill(id, ...children) {
-  const place = document.getElementById(id);
-  const wanted = children.flat(Infinity).filter((child) => child !== null);
-  wanted.forEach((child, index) => {
-    const old = place.childNodes[index];
-    if (typeof child === "string") child = document.createTextNode(child);
-    if (!old) place.append(child);
-    else if (!old.isEqualNode(child)) place.replaceChild(child, old);
-  });
-  while (place.childNodes.length > wanted.length) place.lastChild.remove();
-}
-
-function faint(text) {
-  return element("p", { className: "faint" }, text);
-}
-
-/* ---- Names ---- */
-
-/* What tasks, resources and threads are called. */
-class Names {
-  constructor(recording) {
-    this.tasks = new Map(recording.tasks.map((task) => [task.id, task.name]));
-    this.things = new Map(recording.resources.map((thing) => [keyOf(thing), thing.name]));
-    this.threads = new Map(recording.threads.map((thread) => [thread.id, thread.name]));
-  }
-
-  task(id, words) {
-    return this.tasks.get(id) || words.taskName(id);
-  }
-
-  thing(which, words) {
-    const kind = words.kinds[which.kind] || which.kind;
-    const name = this.things.get(keyOf(which));
-    if (name) return `${kind} “${name}”`;
-    return which.number === 0 ? kind : `${kind} ${which.number}`;
-  }
-
-  thread(id, words) {
-    return this.threads.get(id) || words.threadName(id);
-  }
-}
-
-/* Neighbours in number are far apart in hue. */
-function hueOf(id) {
-  return Math.round((210 + id * 137.5) % 360);
-}
-
-/* A task in its colour. */
-function chip(view, id) {
-  const made = element("span", { className: "task", dataset: { task: id }, title: view.words.taskName(id) });
-  made.textContent = view.names.task(id, view.words);
-  made.style.setProperty("--hue", hueOf(id));
-  return made;
-}
-
-function chips(view, ids, most) {
-  const shown = ids.slice(0, most).map((id) => chip(view, id));
-  if (ids.length > most) shown.push(element("span", { className: "faint" }, view.words.moreTasks(ids.length - most)));
-  return shown;
-}
-
-/* The last part of a path; the whole of it is shown on hovering. */
-function shortSite(site) {
-  return site.file.split(/[/\\]/).pop() + ":" + site.line;
-}
-
-function siteMark(site) {
-  return site ? element("span", { className: "site", title: `${site.file}:${site.line}` }, shortSite(site)) : null;
-}
-
-/* The pieces of a text as elements. */
-function draw(view, pieces) {
-  return pieceList(pieces).map((piece) => {
-    if (typeof piece === "string") return piece;
-    if ("task" in piece) return chip(view, piece.task);
-    if ("thing" in piece) return element("b", { className: "thing" }, view.names.thing(piece.thing, view.words));
-    if ("quote" in piece) return element("q", {}, piece.quote);
-    return siteMark(piece.site);
-  });
-}
-
-/* ---- What a text has to know ---- */
-
-function actorPiece(view, actor) {
-  const id = taskBy(actor ?? null);
-  if (id !== null) return task(id);
-  if (actor && actor.lane) return view.names.thread(actor.lane, view.words);
-  return view.words.actors[actor] || "";
-}
-
-/* What the words for an event ask for beside the event. */
-function factsOf(view, event) {
-  const { state, words } = view;
-  const facts = {
-    by: actorPiece(view, event.by),
-    taskBy: taskBy(event.by ?? null),
-    thread: "thread" in event ? view.names.thread(event.thread, words) : "",
-  };
-  if ("task" in event) {
-    const about = taskOf(state, event.task);
-    Object.assign(facts, { polls: about.polls, isNew: about.polls === 0, isReady: about.stage === "ready" });
-  }
-  if (event.event === "released") facts.first = thingOf(state, event.resource).line[0];
-  if (event.event === "waiting") facts.reason = reasonPieces(view, event);
-  return facts;
-}
-
-function reasonPieces(view, wait) {
-  const { behind } = wait;
-  const deadline = deadlineOf(wait);
-  const holders = holdersFor(view.state, wait);
-  const named = holders.slice(0, MOST_HOLDERS_NAMED).map((holder) => actorPiece(view, holder.who));
-  if (holders.length > MOST_HOLDERS_NAMED) named.push("…");
-  const facts = {
-    deadline,
-    left: deadline === null ? 0 : deadline - view.state.at,
-    holders: joined(named, view.words.comma),
-    task: behind.task ?? null,
-  };
-  return (view.words.reason[wait.resource.kind] || view.words.reason.foreign)(wait, facts);
-}
-
-/* Who has what a wait is for, newest first: by what was seen since, or else as the waiter was told. */
-function holdersFor(state, wait) {
-  const seen = state.things.get(keyOf(wait.resource));
-  return seen && seen.holders.length > 0 ? seen.holders.slice().reverse() : wait.behind.holders || [];
-}
 
 /* ---- Caption and clock ---- */
 
 function drawCaption(view) {
   const { state, film, words } = view;
-  if (state.position === 0) return fill("caption", words.begin);
+  if (state.position === 0) return fill("caption", lostText(view), words.begin);
   const event = film.events[state.position - 1];
   const caption = words.caption[event.event] || words.caption.unknown;
   fill("caption", draw(view, caption(event, factsOf(view, event))));
+}
+
+function lostText({ recording, words }) {
+  return recording.lost > 0 ? words.lost(recording.lost) + " " : "";
 }
 
 function drawClock(view) {
@@ -201,17 +62,15 @@ function drawQueue(view) {
   fill("queue",
     element("div", { id: "running" }, element("h3", {}, words.page.running), running),
     element("div", { className: "arrow" }, "←"),
-    element("div", { id: "ready" }, element("h3", {}, words.page.next), element("div", { className: "line" }, ready)),
+    element("div", { id: "ready" }, element("h3", {}, words.page.ready), element("div", { className: "line" }, ready)),
     element("p", { id: "loop" }, draw(view, whatTheLoopDoes(view))));
 }
 
 function whatTheLoopDoes({ state, words }) {
-  const { loop } = words;
-  const prefix = words.actors.loop + (words.language === "zh" ? "" : " ");
-  if (state.position === 0) return [prefix + loop.before];
-  if (state.parked) return [prefix + loop.parked(state.parked.limit)];
-  if (state.running !== null) return [prefix, loop.running(task(state.running))];
-  return [prefix + (state.closing ? loop.closing : loop.choosing)];
+  if (state.position === 0) return words.loop.before;
+  if (state.parked) return words.loop.parked(state.parked.limit);
+  if (state.running !== null) return words.loop.running(task(state.running));
+  return state.closing ? words.loop.closing : words.loop.choosing;
 }
 
 /* ---- Tasks ---- */
@@ -226,7 +85,7 @@ function drawTasks(view) {
       .map((title) => element("span", {}, title)));
   const left = all.length - rows.length;
   fill("tasks",
-    rows.length ? head : faint(words.page.noTasks),
+    rows.length ? head : guide(view),
     rows.map((one) => taskRow(view, one)),
     left > 0 ? faint(words.moreTasks(left)) : null);
   heading("panel-tasks", words.page.tasks, all.length ? words.nTasks(live.length, all.length) : "");
@@ -234,17 +93,17 @@ function drawTasks(view) {
   if (about) bringIntoSight(document.getElementById("tasks"), about.offsetTop, about.offsetHeight);
 }
 
-/* Scrolls a box, and the box only, until a part of it can be seen. */
-function bringIntoSight(box, top, height) {
-  const isInSight = top >= box.scrollTop && top + height <= box.scrollTop + box.clientHeight;
-  if (!isInSight) box.scrollTop = top - (box.clientHeight - height) / 2;
-}
-
 /* The task that the last event is about. */
 function taskConcerned({ state, film }) {
   if (state.position === 0) return null;
   const event = film.events[state.position - 1];
   return "task" in event ? event.task : taskBy(event.by ?? null);
+}
+
+/* In the place of the tasks, as long as there are none. */
+function guide({ words }) {
+  const rows = words.guide.map(([panel, text]) => element("li", {}, element("b", {}, panel), " ", text));
+  return [element("p", {}, words.page.guide), element("ul", { className: "guide" }, rows)];
 }
 
 /* In order of spawning; where there are too many, those that are over are left out first. */
@@ -292,14 +151,18 @@ const LEVEL_NAMES = ["1 ms", "64 ms", "4.1 s", "4.4 min", "4.7 h", "12.4 d"];
 function drawWheel(view) {
   const now = tickNow(view.state);
   const timers = timersOf(view.state).map((timer) => ({ ...timer, ...placeInWheel(timer.tick, now) }));
-  const levels = LEVEL_NAMES.map((_, level) => wheelLevel(view, level, now, timers.filter((timer) => timer.level === level)));
-  fill("wheel", levels, deadlineList(view, timers));
+  const onLevel = (level) => timers.filter((timer) => timer.level === level);
+  const levels = LEVEL_NAMES.map((_, level) => wheelLevel(view, level, now, onLevel(level)));
+  const hint = view.recording.clock === "real" ? faint(view.words.page.countedFrom) : null;
+  fill("wheel", levels, deadlineList(view, timers), hint);
+  heading("panel-wheel", view.words.page.wheel, view.words.page.wheelHint);
 }
 
 function wheelLevel(view, level, now, timers) {
   const hand = element("i", { className: "hand", title: view.words.page.now });
   hand.style.setProperty("--slot", Math.floor(now / WHEEL_SLOTS ** level) % WHEEL_SLOTS);
-  const label = element("span", { className: "label", title: view.words.levelWidth(LEVEL_NAMES[level]) }, LEVEL_NAMES[level]);
+  const name = LEVEL_NAMES[level];
+  const label = element("span", { className: "label", title: view.words.levelWidth(name) }, name);
   const strip = element("div", { className: "strip" }, hand, slotMarks(view, timers));
   const made = element("div", { className: "level", dataset: { level } }, label, strip);
   made.classList.toggle("used", timers.length > 0);
@@ -311,7 +174,8 @@ function slotMarks(view, timers) {
   for (const timer of timers) bySlot.set(timer.slot, [...(bySlot.get(timer.slot) || []), timer.task]);
   return [...bySlot].map(([slot, tasks]) => {
     const who = tasks.slice(0, MOST_IN_LINE).map((id) => view.names.task(id, view.words));
-    const mark = element("i", { className: "mark", title: who.join(view.words.comma), dataset: { slot, timers: tasks.length } });
+    const title = who.join(view.words.comma);
+    const mark = element("i", { className: "mark", title, dataset: { slot, timers: tasks.length } });
     mark.style.setProperty("--slot", slot);
     mark.style.setProperty("--hue", hueOf(tasks[0]));
     return mark;

@@ -3,7 +3,9 @@
 //! Watch:  `read` and `write` with nothing between them, with an await between them, with a thread's
 //!         sleep between them. A task can only be interrupted at an await, a thread anywhere.
 //! Run:    cargo run --release --example counter
-//! Prints: a line for each way, with the results of all rounds; then the table.
+//!         cargo run --example counter -- --record counter.svg    (plays one round of five, three times)
+//! Prints: a line for each way, with the results of all rounds; then the table. When it records: a line for
+//!         each of three ways, and which file shows it.
 //! Unlike Python: the tutorial says that threads without a lock end at 6 to 99. CPython's lock hides the
 //!         loss (100 in every round, measured with 3.11); Rust has no such lock, and shows it if the
 //!         window is wide enough. Atomics read and written apart lose updates without being undefined.
@@ -12,31 +14,46 @@ mod support;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
+use crate::support::record::Saved;
 use crate::support::{Flags, heading, heading_of_what_varies, ms};
+use roundel::study::{Lane, note};
 use roundel::sync::Lock;
 use roundel::{Instant, gather, sleep, yield_now};
 
 const WORKERS: u64 = 100;
 const ROUNDS: u32 = 100;
 
+/// Workers of the one round that is played when it is recorded: a picture of 10,000 shows nothing.
+const RECORDED: u64 = 5;
+
 #[derive(Default)]
 struct Shared {
     counter: Cell<u64>,
     lock: Lock<()>,
+    /// Whether each read and write is noted, for a recording.
+    noted: bool,
 }
 
 impl Shared {
     fn read(&self) -> u64 {
-        self.counter.get()
+        let value = self.counter.get();
+        if self.noted {
+            note(&format!("reads {value}"));
+        }
+        value
     }
 
     fn write(&self, value: u64) {
         self.counter.set(value);
+        if self.noted {
+            note(&format!("writes {value}"));
+        }
     }
 }
 
@@ -170,7 +187,60 @@ fn thread_locked(shared: &Atomic) {
     shared.write(shared.read() + 1);
 }
 
+/// Plays one round of five, so that a picture of it can be read.
+fn record_tasks<F>(flags: &Flags, title: &str, increment: fn(Rc<Shared>) -> F) -> u64
+where
+    F: Future<Output = ()> + 'static,
+{
+    flags.event_loop_titled(title).block_on(async {
+        let shared = Rc::new(Shared { noted: true, ..Shared::default() });
+        gather((0..RECORDED).map(|_| increment(shared.clone()))).await;
+        shared.read()
+    })
+}
+
+/// The same with threads, each with a lane of its own; there is no loop.
+fn record_threads(saved: &Saved) -> u64 {
+    let shared = Atomic::default();
+    let at_once = Barrier::new(RECORDED as usize);
+    let lanes: Vec<Lane> = (1..=RECORDED).map(|nr| saved.recorder.lane(&format!("thread {nr}"))).collect();
+    thread::scope(|scope| {
+        for lane in &lanes {
+            let (shared, at_once) = (&shared, &at_once);
+            scope.spawn(move || {
+                at_once.wait();
+                let sleeps = |millis| {
+                    let _span = lane.span(&format!("sleeps {millis} ms"));
+                    thread::sleep(ms(millis));
+                };
+                sleeps(10);
+                let before = shared.read();
+                lane.note(&format!("reads {before}"));
+                sleeps(1);
+                shared.write(before + 1);
+                lane.note(&format!("writes {}", before + 1));
+            });
+        }
+    });
+    shared.read()
+}
+
+fn record(flags: &Flags, file: &Path) {
+    heading("recorded: one round of five, three times");
+    let plain = record_tasks(flags, "Five tasks count: nothing comes between read and write", sleep_then_add);
+    println!("tasks: sleep, then add             {plain}");
+    let gap =
+        record_tasks(flags, "Five tasks count, with an await between read and write: four are lost", await_inside);
+    println!("tasks: an await between            {gap}");
+    let threads = record_threads(&Saved::new(file, "Five threads count, with a sleep between read and write"));
+    println!("threads: a sleep between           {threads}");
+    assert_eq!((plain, gap), (RECORDED, 1));
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if let Some(file) = flags.record {
+        return record(flags, file);
+    }
     heading("tasks");
     let plain = tasks(flags, sleep_then_add);
     println!("sleep, then add                      {}", plain.range());
@@ -209,7 +279,7 @@ pub(crate) fn run(flags: &Flags) {
 /// The time of one task of `increment`, with no time spent waiting.
 fn cost<F: Future<Output = ()> + 'static>(increment: fn(Rc<Shared>) -> F) -> f64 {
     let began = Instant::now();
-    tasks(&Flags { virtual_clock: true, seed: 0 }, increment);
+    tasks(&Flags { virtual_clock: true, ..Flags::default() }, increment);
     began.elapsed().as_secs_f64() * 1e6 / (f64::from(ROUNDS) * WORKERS as f64)
 }
 

@@ -3,6 +3,7 @@
 //! Watch:  all connections are open at once, checked on the server's side, and every client gets its
 //!         own lines back. No lock, no atomic: the count is a `Cell`.
 //! Run:    cargo run --release --example echo
+//!         cargo run --example echo -- --record echo.svg    (with four clients only)
 //! Prints: how many connections were open at once, how many lines came back right
 //! Unlike Python: `read` and `write_all` take `&self`, so a connection can be read and written by two
 //!         tasks without splitting it. Both ends need a descriptor: 2,000 and a few more.
@@ -87,7 +88,7 @@ async fn say(stream: &TcpStream, number: usize, line: usize) -> io::Result<usize
 }
 
 pub(crate) fn run(flags: &Flags) {
-    let connections = connections();
+    let connections = flags.fewer(connections(), 4);
     let count = Rc::new(Count::default());
     let right: io::Result<usize> = flags.event_loop().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0")?;

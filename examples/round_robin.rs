@@ -9,7 +9,7 @@
 
 mod support;
 
-use crate::support::{Flags, heading};
+use crate::support::{Flags, heading, record};
 use roundel::{Generator, RoundRobin, generator};
 
 /// Python's `sayHello(n)`, which yields n.
@@ -100,5 +100,9 @@ pub(crate) fn run(_: &Flags) {
 }
 
 fn main() {
-    run(&Flags::parse());
+    let flags = Flags::parse();
+    if flags.record.is_some() {
+        record::refuse("has nothing to write: generators take turns here without an event loop");
+    }
+    run(&flags);
 }

@@ -29,6 +29,7 @@ programs! {
     producer_consumer, "producer_consumer.rs": "A queue hands work over, and holds the producer back.";
     counter, "counter.rs": "Who loses increments, and why: tasks change turns only at an await.";
     bank, "bank.rs": "Check, wait, act: the account ends at -120, with threads or with tasks.";
+    deadlock, "deadlock.rs": "Two locks in opposite order: the loop says who waits for whom.";
     user_input, "user_input.rs": "Not waiting is five times faster, and gives another answer.";
     primitives, "primitives.rs": "Lock to Barrier, each with threads and with tasks.";
     to_thread, "to_thread.rs": "Computing beside the loop, and on it: who notices.";
@@ -38,11 +39,14 @@ programs! {
 
 mod support;
 
-use crate::support::{Flags, command};
+use crate::support::{Flags, command, record};
 
 fn main() {
     let matches = command().mut_arg("clock", |clock| clock.default_value("virtual")).get_matches();
     let flags = Flags::from_matches(&matches);
+    if flags.record.is_some() {
+        record::refuse("records one program at a time: give it to that");
+    }
     println!("The programs of five Python tutorials on concurrency, one after another, on this runtime.");
     println!("The tasks sleep in virtual time, so nobody waits (--clock real: everybody does); threads cannot,");
     println!("and are timed by the machine's clock. What may differ from run to run stands under ~~~.");

@@ -82,19 +82,30 @@ impl Driver {
         self.clock.is_virtual() && self.reactor.is_empty() && self.jobs.borrow().iter().all(|(_, _, job)| job.is_told())
     }
 
-    /// Waits until the next deadline, or until something happens before it.
-    pub(crate) fn park(&self, may_jump: bool) {
+    /// Waits until the next deadline, or until something happens before it. Without a deadline it waits for ever, or
+    /// as long as `patience` says; true if that was so.
+    pub(crate) fn park(&self, may_jump: bool, patience: impl FnOnce() -> Option<Duration>) -> bool {
         let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
         let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
-        if self.clock.is_real() || left == Some(Duration::ZERO) {
-            self.poll(left);
-        } else if self.clock.is_virtual() {
+        // The manual clock stands still: only the world, or another thread, can end this wait.
+        let stands_still = !self.clock.is_real() && !self.clock.is_virtual();
+        let mut in_vain = false;
+        if left.is_none() || stands_still && left != Some(Duration::ZERO) {
+            let limit = patience();
+            in_vain = limit.is_some();
+            self.poll(limit);
+        } else if self.clock.is_virtual() && left != Some(Duration::ZERO) {
             self.park_in_virtual_time(deadline, left, may_jump);
         } else {
-            // The manual clock stands still: only the world, or another thread, can end this wait.
-            self.poll(None);
+            self.poll(left);
         }
         self.fire();
+        in_vain
+    }
+
+    /// Whether a closure runs beside the loop, or will.
+    pub(crate) fn has_closures(&self) -> bool {
+        self.pool.is_busy()
     }
 
     fn park_in_virtual_time(&self, deadline: Option<Instant>, left: Option<Duration>, may_jump: bool) {
@@ -294,7 +305,7 @@ mod tests {
         set_in_an_hour(&driver);
         // Not `wake()`: the waker is what keeps its descriptor open.
         unpark.wake_by_ref();
-        driver.park(false);
+        driver.park(false, || None);
         assert_eq!(driver.clock().now(), Clock::virtual_time().now(), "the answer came at once: no jump");
     }
 
@@ -321,10 +332,10 @@ mod tests {
         let start = driver.clock().now();
         set_in_an_hour(&driver);
         unpark.wake_by_ref();
-        driver.park(false);
+        driver.park(false, || None);
         assert_eq!(driver.clock().now(), start);
         driver.waited.set(HOUR);
-        driver.park(false);
+        driver.park(false, || None);
         assert_eq!(driver.clock().now(), start + HOUR);
         assert_eq!(driver.wheel.borrow_mut().next_tick(), None);
     }

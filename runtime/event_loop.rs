@@ -21,6 +21,7 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::arena::Key;
 use crate::clock::Clock;
@@ -33,11 +34,21 @@ use crate::observer::{self, Event, Observer, Outcome, TaskId};
 use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Scheduler, Turns};
+use crate::study::deadlock::Deadlock;
+use crate::study::inquest::{self, Finding};
 use crate::task::{TaskInfo, Tasks};
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
 /// a clock reading and, with sockets open, a system call.
 const POLLS_PER_LOOK: usize = 64;
+
+/// With no deadline set and no socket waited for, only another thread can make anything happen, or nobody can. To
+/// find out which, the loop asks its tasks, by a poll each; but not before it has waited so long.
+const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Each time the answer was that another thread may act, the patience doubles, up to this: who waits for
+/// threads all day should not be asked all day.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A single-threaded event loop with its tasks, timers, sockets and thread pool.
 ///
@@ -56,6 +67,8 @@ const POLLS_PER_LOOK: usize = 64;
 #[doc(alias = "Runner")]
 pub struct EventLoop {
     parts: Rc<Parts>,
+    /// See [`FIRST_PATIENCE`].
+    patience: Cell<Duration>,
 }
 
 impl EventLoop {
@@ -82,16 +95,45 @@ impl EventLoop {
     ///
     /// # Panics
     ///
-    /// Inside a running loop: await the future there instead.
+    /// Inside a running loop: await the future there instead. And if the loop is deadlocked, with the explanation
+    /// that [`try_block_on`](EventLoop::try_block_on) gives as a value.
     #[track_caller]
     #[doc(alias = "run_until_complete")]
     #[doc(alias = "run")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = context::enter(&self.parts, "block_on()");
-        let root = Root::enter(self.tasks(), Location::caller());
+        match self.run_to_the_end(future, Location::caller()) {
+            Ok(output) => output,
+            Err(deadlock) => panic!("{deadlock}"),
+        }
+    }
+
+    /// As [`block_on`](EventLoop::block_on), with a deadlock as a value. The tasks that are stuck stay in the loop.
+    ///
+    /// # Errors
+    ///
+    /// If nothing can ever make anything ready any more. That is so when no task is ready, no timer set, no socket
+    /// waited for, no [`to_thread`](crate::to_thread) closure under way, and no [`Handle`](crate::Handle),
+    /// [`CancelHandle`](crate::CancelHandle) or [`RemoteHandle`](crate::RemoteHandle) of the loop alive; and when
+    /// each task, being asked by one more poll, says that it waits for something of this runtime, and nobody else
+    /// keeps its waker. (A task that does not say so may be woken from anywhere, and then the loop waits.) On the real
+    /// clock the loop asks when nothing has happened for a tenth of a second, and then less and less often.
+    ///
+    /// # Panics
+    ///
+    /// Inside a running loop.
+    #[track_caller]
+    pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, Deadlock> {
+        let _inside = context::enter(&self.parts, "try_block_on()");
+        self.run_to_the_end(future, Location::caller())
+    }
+
+    #[inline]
+    fn run_to_the_end<F: Future>(&self, future: F, site: &'static Location<'static>) -> Result<F::Output, Deadlock> {
+        let root = Root::enter(self.tasks(), site);
         let mut output = None;
         // A task is over when its future has been dropped: hence the block.
-        {
+        let ran = {
             let mut future = pin!(future);
             self.run(&mut |cx| match future.as_mut().poll(cx) {
                 Poll::Ready(value) => {
@@ -99,10 +141,10 @@ impl EventLoop {
                     true
                 }
                 Poll::Pending => false,
-            });
-        }
-        root.outcome.set(Outcome::Returned);
-        output.expect("the loop runs until the root is done")
+            })
+        };
+        root.outcome.set(if ran.is_ok() { Outcome::Returned } else { Outcome::Cancelled });
+        ran.map(|()| output.expect("the loop runs until the root is done"))
     }
 
     /// One turn, without waiting: gives each ready task one poll, then looks at sockets and timers.
@@ -148,14 +190,14 @@ impl EventLoop {
         self.parts.driver.clock().clone()
     }
 
-    fn run(&self, poll_root: PollRoot<'_>) {
+    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Deadlock> {
         let Parts { scheduler, driver, .. } = &*self.parts;
         let tasks = &**scheduler.tasks();
         let mut polls = 0;
         loop {
             scheduler.collect_mail();
             match scheduler.take_turns(POLLS_PER_LOOK - polls, poll_root) {
-                Turns::RootFinished => return,
+                Turns::RootFinished => return Ok(()),
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Turns::Taken(taken) => polls += taken.max(1),
             }
@@ -163,9 +205,16 @@ impl EventLoop {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
                 let may_jump = driver.may_jump();
                 if tasks.address().settle() {
-                    driver.park(may_jump);
+                    let in_vain = driver.park(may_jump, || self.patience());
                     tasks.address().rise();
                     polls = 0;
+                    if in_vain && tasks.is_idle() && !tasks.address().has_mail() {
+                        match self.ask_around(poll_root) {
+                            Finding::RootFinished => return Ok(()),
+                            Finding::Deadlock(deadlock) => return Err(deadlock),
+                            Finding::SomethingMoves | Finding::Unknown => {}
+                        }
+                    }
                     continue;
                 }
             }
@@ -174,6 +223,24 @@ impl EventLoop {
                 polls = 0;
             }
         }
+    }
+
+    /// How long the loop waits for nothing in particular before it asks what the tasks wait for. For ever, if
+    /// something is to be expected that wakes it: a socket's news, or a handle, be it by its end.
+    #[cold]
+    fn patience(&self) -> Option<Duration> {
+        let expects_nothing = !self.tasks().has_outsiders() && !self.parts.driver.reactor().has_waiters();
+        expects_nothing.then(|| self.patience.get())
+    }
+
+    /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
+    #[cold]
+    fn ask_around(&self, poll_root: PollRoot<'_>) -> Finding {
+        self.patience.set((self.patience.get() * 2).clamp(FIRST_PATIENCE, LAST_PATIENCE));
+        if self.parts.driver.has_closures() {
+            return Finding::Unknown;
+        }
+        inquest::hold(&self.parts, poll_root)
     }
 
     pub(crate) fn tasks(&self) -> &Rc<Tasks> {
@@ -280,14 +347,17 @@ impl Builder {
     ///
     /// If the system has no descriptors left, or 4,096 loops are alive in this process.
     pub fn build(self) -> io::Result<EventLoop> {
-        let (driver, unpark) = Driver::new(self.clock.unwrap_or_else(Clock::real), self.threads)?;
+        let clock = self.clock.unwrap_or_else(Clock::real);
+        // In a time of its own nothing takes time but other threads, and whoever waits for them says so when asked.
+        let patience = Cell::new(if clock.is_real() { FIRST_PATIENCE } else { Duration::ZERO });
+        let (driver, unpark) = Driver::new(clock, self.threads)?;
         let tasks = Rc::new(Tasks::new(Address::open(unpark)?));
         let scheduler = Scheduler::new(tasks, self.order);
         let observer = observer::all_of(self.observers);
         let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
-        Ok(EventLoop { parts })
+        Ok(EventLoop { parts, patience })
     }
 }
 

@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
 use std::thread::{self, ThreadId};
@@ -395,7 +396,12 @@ const LOOP: u64 = u64::MAX - 4;
 /// Who acts just now on this thread.
 #[inline]
 pub(crate) fn actor() -> Actor {
-    match ACTOR.get() {
+    actor_of(ACTOR.get())
+}
+
+#[inline]
+fn actor_of(word: u64) -> Actor {
+    match word {
         OUTSIDE => Actor::Outside,
         TIMER => Actor::Timer,
         SOCKET => Actor::Socket,
@@ -485,7 +491,14 @@ fn tell_waiting(
     site: Option<&'static Location<'static>>,
     behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
 ) {
+    let site = site.filter(|site| !is_our_own(site));
     behind(&mut |behind| tell(|| Event::Waiting { by: actor(), resource, site, behind }));
+}
+
+/// Whether a line is one of this library: a future that is a task by itself is polled from here.
+fn is_our_own(site: &Location<'_>) -> bool {
+    let house = file!().trim_end_matches("observer.rs");
+    site.file().starts_with(house)
 }
 
 /// A primitive's number, given out the first time somebody watches it or names it.
@@ -509,11 +522,6 @@ impl Label {
         self.0.get()
     }
 
-    /// Gives it a name for whoever looks.
-    pub(crate) fn set_name(&self, name: &str) {
-        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
-    }
-
     #[inline]
     pub(crate) fn acquired(&self, kind: Waits, site: &'static Location<'static>) {
         tell(|| Event::Acquired { by: actor(), resource: self.resource(kind), site });
@@ -525,12 +533,54 @@ impl Label {
     }
 }
 
-impl Drop for Label {
+/// The number of a primitive that may have a name.
+#[derive(Debug, Default)]
+pub(crate) struct Nameable(Label);
+
+impl Nameable {
+    pub(crate) const fn new() -> Nameable {
+        Nameable(Label::new())
+    }
+
+    /// Gives it a name for whoever looks.
+    pub(crate) fn set_name(&self, name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
+    }
+}
+
+impl Deref for Nameable {
+    type Target = Label;
+
+    fn deref(&self) -> &Label {
+        &self.0
+    }
+}
+
+impl Drop for Nameable {
     #[inline]
     fn drop(&mut self) {
-        if self.0.get() != 0 {
-            forget_name(self.0.get());
+        if self.0.0.get() != 0 {
+            forget_name(self.0.0.get());
         }
+    }
+}
+
+/// Who acts and where, in two words, for whoever may be asked later who took something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    actor: u64,
+    site: &'static Location<'static>,
+}
+
+impl Mark {
+    /// Of whoever acts now.
+    #[inline]
+    pub(crate) fn of(site: &'static Location<'static>) -> Mark {
+        Mark { actor: ACTOR.get(), site }
+    }
+
+    pub(crate) fn holder(self) -> Holder {
+        Holder { who: actor_of(self.actor), site: self.site }
     }
 }
 

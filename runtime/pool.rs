@@ -116,6 +116,12 @@ impl Pool {
         unrun
     }
 
+    /// Whether a job waits or is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        let state = self.shared.lock();
+        !state.jobs.is_empty() || state.threads > state.idle + state.coming
+    }
+
     pub(crate) fn threads(&self) -> usize {
         self.shared.lock().threads
     }

@@ -118,6 +118,11 @@ impl Reactor {
         Ok(source)
     }
 
+    /// Whether anybody waits for a source.
+    pub(crate) fn has_waiters(&self) -> bool {
+        !self.sources.borrow().waiters.is_empty()
+    }
+
     /// Waits until something happens, `limit` at most (`None`: for ever), and collects the wakers of
     /// what became ready. May return early.
     pub(crate) fn poll(&self, limit: Option<Duration>, due: &mut Wakers) -> io::Result<()> {

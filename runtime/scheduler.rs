@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::arena::Key;
 use crate::inbox::Errand;
@@ -21,7 +21,7 @@ use crate::join_error::JoinError;
 use crate::observer::{self, Actor, Event, TaskId};
 use crate::order::Order;
 use crate::task::{Body, Tasks, Turn, TurnOf};
-use crate::waker::waker;
+use crate::waker::{asking_waker, waker};
 
 /// Polls the tasks of one loop.
 #[derive(Debug)]
@@ -32,6 +32,15 @@ pub(crate) struct Scheduler {
 
 /// The poll of the future that `block_on` holds: true when it is done.
 pub(crate) type PollRoot<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> bool;
+
+/// What became of a task that was asked.
+pub(crate) enum Asked {
+    /// It is ready by itself, or gone.
+    Nobody,
+    Waits,
+    Finished,
+    RootFinished,
+}
 
 /// How many turns were taken, or that the last was the root's last.
 pub(crate) enum Turns {
@@ -79,11 +88,11 @@ impl Scheduler {
             match of {
                 TurnOf::Task(body) => {
                     on_stage.is_now(key, serial);
-                    self.poll_task(key, serial, body);
+                    self.poll_task(key, serial, body, waker(self.tasks.address().number(), key));
                 }
                 TurnOf::Root => {
                     on_stage.is_now(key, serial);
-                    if self.poll_root(key, poll_root) {
+                    if self.poll_root(key, poll_root, waker(self.tasks.address().number(), key)) {
                         return Turns::RootFinished;
                     }
                 }
@@ -128,9 +137,31 @@ impl Scheduler {
         }
     }
 
-    #[inline]
-    fn poll_task(&self, key: Key, serial: u64, mut body: Body) {
-        let waker = waker(self.tasks.address().number(), key);
+    /// Asks a task that waits what it waits for: a turn out of line, with a waker that counts who else keeps it.
+    #[cold]
+    pub(crate) fn ask(&self, key: Key, poll_root: PollRoot<'_>) -> Asked {
+        let actor = observer::set_actor(Actor::Loop);
+        if !self.tasks.enqueue(key) {
+            return Asked::Nobody;
+        }
+        self.tasks.tell_woken(key);
+        observer::set_actor(actor);
+        self.tasks.bring_forward(self.tasks.ready().len() - 1);
+        let Some(Turn { key, serial, of }) = self.tasks.next_turn() else { return Asked::Nobody };
+        let on_stage = OnStage(&self.tasks);
+        on_stage.is_now(key, serial);
+        let waker = asking_waker(self.tasks.address().number(), key);
+        match of {
+            TurnOf::Task(body) => self.poll_task(key, serial, body, waker),
+            TurnOf::Root if self.poll_root(key, poll_root, waker) => return Asked::RootFinished,
+            TurnOf::Root | TurnOf::Nobody => {}
+        }
+        if self.tasks.is_finished(key) { Asked::Finished } else { Asked::Waits }
+    }
+
+    // Always, for there are two who call it, and the one who asks seldom does.
+    #[inline(always)]
+    fn poll_task(&self, key: Key, serial: u64, mut body: Body, waker: Waker) {
         let mut cx = Context::from_waker(&waker);
         let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));
         let waits = observer::take_waits();
@@ -152,8 +183,7 @@ impl Scheduler {
     }
 
     #[inline(never)]
-    fn poll_root(&self, key: Key, poll_root: PollRoot<'_>) -> bool {
-        let waker = waker(self.tasks.address().number(), key);
+    fn poll_root(&self, key: Key, poll_root: PollRoot<'_>, waker: Waker) -> bool {
         // A panic here is the caller's own: it leaves through block_on.
         let done = poll_root(&mut Context::from_waker(&waker));
         let waits = observer::take_waits();

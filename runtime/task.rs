@@ -20,13 +20,13 @@ use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::sync;
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::Key;
 use crate::arrivals::Arrivals;
-use crate::inbox::{Address, Errand, Mail};
+use crate::inbox::{self, Address, Errand, Mail};
 use crate::join_error::JoinError;
-use crate::locks::Arc;
 use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
@@ -46,8 +46,8 @@ pub(crate) struct Tasks {
     closed: Cell<bool>,
     /// Set when the loop is put together, for its rooms are above this one.
     doorway: OnceCell<Weak<dyn Doorway>>,
-    /// Made with the first handle by which other threads reach the loop: they hold it, too.
-    outsiders: OnceCell<Outsider>,
+    /// The door that every living handle holds open by which other threads reach the loop.
+    door: RefCell<sync::Weak<Door>>,
     /// The vectors that the inbox gave last time, to be given back empty.
     spare: RefCell<Mail>,
 }
@@ -60,8 +60,18 @@ pub(crate) trait Doorway {
 
 /// Whoever may act on the loop from another thread: as long as one lives, nobody inside can be sure that nothing
 /// will happen any more.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outsider(Arc<()>);
+#[derive(Clone, Debug)]
+pub(crate) struct Outsider(#[expect(dead_code, reason = "it is held, and no more")] sync::Arc<Door>);
+
+#[derive(Debug)]
+struct Door(Address);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // The last one has gone: a loop that waits for it has to look again.
+        inbox::wake(self.0.number(), Key::NOWHERE);
+    }
+}
 
 /// With its serial number and its neighbours in line it fills 72 bytes.
 pub(crate) struct Task {
@@ -142,7 +152,7 @@ impl Tasks {
             roots: Cell::new(0),
             closed: Cell::new(false),
             doorway: OnceCell::new(),
-            outsiders: OnceCell::new(),
+            door: RefCell::default(),
             spare: RefCell::default(),
         }
     }
@@ -153,12 +163,15 @@ impl Tasks {
 
     /// What a handle holds by which other threads reach the loop.
     pub(crate) fn outsider(&self) -> Outsider {
-        self.outsiders.get_or_init(Outsider::default).clone()
+        let mut door = self.door.borrow_mut();
+        let open = door.upgrade().unwrap_or_else(|| sync::Arc::new(Door(self.address)));
+        *door = sync::Arc::downgrade(&open);
+        Outsider(open)
     }
 
     /// Whether any such handle lives.
     pub(crate) fn has_outsiders(&self) -> bool {
-        self.outsiders.get().is_some_and(|outsider| Arc::strong_count(&outsider.0) > 1)
+        self.door.borrow().strong_count() > 0
     }
 
     /// The loop's name among all loops.
@@ -220,7 +233,7 @@ impl Tasks {
         self.queue.borrow_mut().remove(key);
     }
 
-    fn id(&self, key: Key) -> TaskId {
+    pub(crate) fn id(&self, key: Key) -> TaskId {
         TaskId::of(self.queue.borrow().serial(key).unwrap_or(0))
     }
 
@@ -503,11 +516,31 @@ impl Tasks {
     /// The loop's end: cancels every task, in order of spawning, and lets none begin any more.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        let mut keys: Vec<(u64, Key)> = self.queue.borrow().iter().map(|(key, serial, _)| (serial, key)).collect();
-        keys.sort_unstable_by_key(|&(serial, _)| serial);
-        for (_, key) in keys {
+        for key in self.keys() {
             self.cancel(key);
         }
+    }
+
+    /// The keys of all tasks that are not over, in order of spawning, the root behind them.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let queue = self.queue.borrow();
+        let alive = queue.iter().filter(|(_, _, task)| !matches!(task.stage, Stage::Finished(_)));
+        let mut keys: Vec<(u64, Key)> = alive.map(|(key, serial, _)| (serial, key)).collect();
+        keys.sort_unstable_by_key(|&(serial, _)| serial);
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Tells whoever watches now of all whose end is reported to a party.
+    pub(crate) fn tell_members(&self) {
+        let queue = self.queue.borrow();
+        let party = |task: &Task| match &task.listener {
+            Listener::Party(party) => Some(party.0.clone()),
+            Listener::Waker(_) => None,
+        };
+        let members = queue.iter().filter_map(|(_, serial, task)| Some((party(task)?, TaskId::of(serial))));
+        let members: Vec<(Rc<Arrivals>, TaskId)> = members.collect();
+        drop(queue);
+        members.iter().for_each(|(arrivals, task)| arrivals.tell_member(*task));
     }
 
     /// What is known of every task that is not over, in order of spawning.

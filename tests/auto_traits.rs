@@ -33,7 +33,7 @@ use roundel::sync::{self, oneshot};
 use roundel::{
     Actor, AsCompleted, Behind, Builder, CancelHandle, Clock, Elapsed, Event, EventLoop, Gather, GatherSettled,
     Generator, GroupClosed, GroupError, GroupHandle, Handle, Holder, Instant, Interval, JoinError, JoinHandle,
-    MissedTicks, Observer, Order, Outcome, RemoteHandle, Resource, RoundRobin, Sleep, Step, TaskGroup, TaskId,
+    MissedTicks, Observer, Order, Outcome, Ran, RemoteHandle, Resource, RoundRobin, Sleep, Step, TaskGroup, TaskId,
     TaskInfo, ThreadHandle, TryGather, Waits, Yield, YieldNow, Yielder, as_completed, block_on, gather, generator,
     interval, spawn, timeout, timeout_at,
 };
@@ -127,7 +127,8 @@ fn types() -> Vec<Row> {
         row!(Behind<'static>; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Holder; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Waits; Send Sync Unpin UnwindSafe RefUnwindSafe),
-        row!(Resource; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(Ran; Send Sync Unpin UnwindSafe RefUnwindSafe),
+            row!(Resource; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Outcome; Send Sync Unpin UnwindSafe RefUnwindSafe),
         // Generators hold the body as it is, which need not be Send. The return value may lie inside.
         row!(Generator<'static, u8, u8, u8>; Unpin),

@@ -12,9 +12,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use roundel::study::Recording;
+
 /// Those whose every line is the same in every run.
-const DETERMINISTIC: [&str; 8] =
-    ["hello", "round_robin", "gather", "semaphore", "producer_consumer", "user_input", "primitives", "echo"];
+const DETERMINISTIC: [&str; 9] = [
+    "hello",
+    "round_robin",
+    "gather",
+    "semaphore",
+    "producer_consumer",
+    "user_input",
+    "primitives",
+    "echo",
+    "deadlock",
+];
 
 /// Those with a part that differs.
 const VARYING: [&str; 4] = ["counter", "bank", "to_thread", "threads_vs_tasks"];
@@ -111,6 +122,17 @@ fn tells_its_golden_transcript(name: &str) {
 fn hello_tells_its_golden_transcript() {
     tells_its_golden_transcript("hello");
     assert_eq!(golden("hello"), "Hello....\nworld...\n");
+}
+
+#[test]
+fn deadlock_explains_the_circle_and_ends_with_status_1() {
+    let mut deadlock = example("deadlock");
+    deadlock.args(["--clock", "virtual"]);
+    let output = run(deadlock);
+    assert_eq!(output.status.code(), Some(1));
+    compare("deadlock", &String::from_utf8(output.stdout).unwrap());
+    let golden = golden("deadlock");
+    assert!(golden.contains("holds Lock \"A\" (taken at ") && golden.contains("and waits for Lock \"B\" (at "));
 }
 
 #[test]
@@ -221,6 +243,82 @@ fn counter_loses_with_threads_and_with_an_await_inside_and_else_never() {
     assert_eq!(rounds, 10, "the histogram counts every round once");
 }
 
+/// A directory that is gone when this is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let dir = env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Made by `cargo run --example counter -- --clock virtual --record examples/pictures/counter.svg`; `GOLDEN=write`
+/// does the same. The third is of threads, which count differently in every run.
+#[test]
+fn the_pictures_of_counter_are_what_its_command_makes_today() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");
+    let scratch = Scratch::new("pictures");
+    let writes = env::var_os("GOLDEN").is_some_and(|wish| wish == "write");
+    let made = if writes { pictures.as_path() } else { &scratch.0 };
+    let printed = on_virtual_clock("counter", &["--record", made.join("counter.svg").to_str().unwrap()]);
+    assert!(
+        printed.starts_with("--- recorded: one round of five, three times ---\ntasks: sleep, then add "),
+        "{printed}"
+    );
+    let picture = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    for name in ["counter.svg", "counter-2.svg"] {
+        assert!(picture(made, name) == picture(&pictures, name), "{name} has changed: GOLDEN=write, and look at it");
+    }
+    for dir in [made, &pictures] {
+        let threads = picture(dir, "counter-3.svg");
+        assert!((1..=5).all(|nr| threads.contains(&format!("data-lane=\"thread {nr}\""))));
+        assert!(threads.contains("reads 0") && threads.contains("writes 1"));
+    }
+}
+
+#[test]
+fn every_example_with_a_loop_records_it() {
+    let scratch = Scratch::new("records");
+    for name in DETERMINISTIC.into_iter().chain(VARYING).filter(|name| *name != "round_robin") {
+        let file = scratch.0.join(name).with_extension("json");
+        let mut recorded = example(name);
+        recorded.args(["--clock", "virtual", "--record"]).arg(&file);
+        let output = run(recorded);
+        assert!(output.status.success() || name == "deadlock", "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let recording = Recording::load(&file).unwrap();
+        assert!(recording.steps.len() > 10 && recording.title.len() > 3, "{name}: {}", recording.title);
+    }
+    let more: Vec<bool> = (2..=4).map(|nr| scratch.0.join(format!("producer_consumer-{nr}.json")).exists()).collect();
+    assert_eq!(more, [true, true, false], "it makes three loops");
+}
+
+#[test]
+fn where_nothing_can_be_recorded_the_program_does_not_begin() {
+    let scratch = Scratch::new("refused");
+    let cases = [
+        ("hello", "run.png", "give a name that ends in .svg, .json or .html"),
+        ("hello", "nowhere/run.svg", "No such file or directory"),
+        ("round_robin", "run.svg", "without an event loop"),
+        ("tour", "run.svg", "one program at a time"),
+    ];
+    for (name, file, why) in cases {
+        let mut refused = example(name);
+        refused.arg("--record").arg(scratch.0.join(file));
+        let output = run(refused);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(why), "{name} {file}: {said}");
+        assert!(output.stdout.is_empty() && fs::read_dir(&scratch.0).unwrap().next().is_none());
+    }
+}
+
 #[test]
 fn bank_ends_below_zero_without_a_lock_and_never_with_one() {
     let printed = on_virtual_clock("bank", &[]);
@@ -267,7 +365,7 @@ fn the_tour_tells_all_of_them() {
         assert_eq!(same.matches(&format!("\n=== {name}: ")).count(), 1, "{name} is not on the tour");
         assert!(same.contains(&golden(name)), "on the tour, {name} tells something else");
     }
-    assert!(same.ends_with("\n=== all 12 programs gave the results they should ===\n"));
+    assert!(same.ends_with("\n=== all 13 programs gave the results they should ===\n"));
 }
 
 #[test]
@@ -286,6 +384,6 @@ fn every_example_has_a_test_and_takes_the_same_flags() {
         let mut asked = example(&name);
         asked.arg("--help");
         let help = text(&run(asked));
-        assert!(help.contains("--clock") && help.contains("--seed"), "{name} --help:\n{help}");
+        assert!(["--clock", "--seed", "--record"].iter().all(|flag| help.contains(flag)), "{name} --help:\n{help}");
     }
 }

@@ -1,7 +1,8 @@
-//! What every example shares: two flags, a loop made after them, and headings for what is printed.
+//! What every example shares: its flags, a loop made after them, and headings for what is printed.
 //!
 //!   --clock real|virtual   the loop's clock: real waits; virtual jumps, and prints the same in every run
 //!   --seed N               starts whatever is random
+//!   --record FILE          writes what the loop does to FILE: .svg, .html or .json; see record.rs
 //!
 //! A heading between dashes begins lines that are the same in every run on the virtual clock, and a
 //! heading between tildes lines that differ, because threads or the machine's own time decide them.
@@ -10,17 +11,22 @@
 // Each example compiles this file and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod record;
+
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use roundel::{Clock, EventLoop};
 
 /// What the command line said.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) virtual_clock: bool,
     pub(crate) seed: u64,
+    /// Where the loops are recorded to.
+    pub(crate) record: Option<&'static Path>,
 }
 
 impl Flags {
@@ -33,13 +39,25 @@ impl Flags {
         Flags {
             virtual_clock: matches.get_one::<String>("clock").is_some_and(|clock| clock == "virtual"),
             seed: matches.get_one("seed").copied().unwrap_or(1),
+            record: record::target(matches),
         }
     }
 
     /// A loop on the clock that was asked for.
     pub(crate) fn event_loop(self) -> EventLoop {
+        self.event_loop_titled("")
+    }
+
+    /// The same, with a line that says what it does, for whoever sees it recorded.
+    pub(crate) fn event_loop_titled(self, title: &str) -> EventLoop {
         let clock = if self.virtual_clock { Clock::virtual_time() } else { Clock::real() };
-        EventLoop::builder().clock(clock).build().expect("the system has descriptors left for a loop")
+        let builder = record::watched(EventLoop::builder().clock(clock), self.record, title);
+        builder.build().expect("the system has descriptors left for a loop")
+    }
+
+    /// `few` where it is recorded, since nobody can read a picture of thousands; else `all`.
+    pub(crate) fn fewer(self, all: usize, few: usize) -> usize {
+        if self.record.is_some() { all.min(few) } else { all }
     }
 
     /// How long a thread sleeps where a task sleeps `duration`. Threads know no virtual clock: beside
@@ -56,6 +74,7 @@ pub(crate) fn command() -> Command {
     Command::new("example")
         .arg(clock.help("The loop's clock: wait, or jump to the next deadline"))
         .arg(seed.help("Starts whatever is random"))
+        .arg(record::flag())
 }
 
 pub(crate) const fn ms(millis: u64) -> Duration {

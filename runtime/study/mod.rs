@@ -3,6 +3,9 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+pub(crate) mod census;
+pub(crate) mod deadlock;
+pub(crate) mod inquest;
 #[cfg(feature = "record")]
 mod lane;
 #[cfg(feature = "record")]
@@ -14,7 +17,19 @@ pub mod recording;
 #[cfg(feature = "record")]
 mod retell;
 #[cfg(feature = "record")]
+mod save;
+#[cfg(feature = "record")]
+mod score;
+#[cfg(feature = "record")]
 mod tape;
+#[cfg(feature = "record")]
+pub mod timeline;
+#[cfg(feature = "record")]
+pub mod trace;
+#[cfg(feature = "record")]
+mod wait_graph;
+
+pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 
 use crate::observer::{self, Event};
 

@@ -40,7 +40,7 @@ pub(crate) fn retell(tape: &Tape, lanes: &Lanes, title: &str) -> Recording {
     let mut now = 0;
     let mut causes = Causes::default();
     for entry in &tape.entries {
-        while let Some((at, what)) = threads.next_if(|(at, _)| *at <= entry.machine) {
+        while let Some((at, what)) = threads.next_if(|(at, _)| *at < entry.machine) {
             // The loop's clock, if it is not the machine's, says of a thread's doing only what it follows.
             steps.push(Step { at: if real { nanos(at - origin) } else { now }, what });
         }
@@ -70,9 +70,19 @@ fn nanos(duration: Duration) -> u64 {
 /// When each closure began and ended. Its thread's name is added to `names`.
 fn closures_of_the_pool(tape: &Tape, names: &mut Vec<String>) -> Vec<(Instant, What)> {
     let mut known: Vec<(ThreadId, u32)> = Vec::new();
+    let mut submitted = BTreeMap::new();
     let mut steps = Vec::new();
     for entry in &tape.entries {
-        let Event::Answered { job, ran: Some(ran) } = entry.kept.event() else { continue };
+        let (job, ran) = match entry.kept.event() {
+            Event::Submitted { job, .. } => {
+                submitted.insert(job, entry.machine);
+                continue;
+            }
+            Event::Answered { job, ran: Some(ran) } => (job, ran),
+            _ => continue,
+        };
+        // A quick thread begins before the loop has told of it.
+        let began = submitted.remove(&job).map_or(ran.began, |submitted| submitted.max(ran.began));
         let thread = match known.iter().find(|(id, _)| *id == ran.thread) {
             Some((_, number)) => *number,
             None => {
@@ -83,8 +93,8 @@ fn closures_of_the_pool(tape: &Tape, names: &mut Vec<String>) -> Vec<(Instant, W
             }
         };
         let job = Some(Which::from(job));
-        steps.push((ran.began, What::Began { thread, job, text: String::new() }));
-        steps.push((ran.ended, What::Ended { thread, job }));
+        steps.push((began, What::Began { thread, job, text: String::new() }));
+        steps.push((ran.ended.max(began), What::Ended { thread, job }));
     }
     steps
 }

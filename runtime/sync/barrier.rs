@@ -16,7 +16,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Nameable, Waits};
 use crate::wait_list::{Wait, WaitList};
 
 /// A meeting point for a fixed number of tasks: each waits until all are there.
@@ -39,7 +39,7 @@ pub struct Barrier {
     arrived: Cell<usize>,
     returned: RefCell<Vec<usize>>,
     line: WaitList,
-    label: Label,
+    label: Nameable,
 }
 
 impl Barrier {
@@ -57,7 +57,7 @@ impl Barrier {
             arrived: Cell::new(0),
             returned: RefCell::new(Vec::new()),
             line: WaitList::new(0),
-            label: Label::new(),
+            label: Nameable::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::task::Poll;
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Nameable, Waits};
 use crate::sync::lock::LockGuard;
 use crate::wait_list::WaitList;
 
@@ -53,13 +53,13 @@ use crate::wait_list::WaitList;
 #[derive(Default)]
 pub struct Condition {
     line: WaitList,
-    label: Label,
+    label: Nameable,
 }
 
 impl Condition {
     /// A condition that nobody waits for.
     pub const fn new() -> Condition {
-        Condition { line: WaitList::new(0), label: Label::new() }
+        Condition { line: WaitList::new(0), label: Nameable::new() }
     }
 
     /// The same condition with a name, for whoever watches and for the explanation of a deadlock.

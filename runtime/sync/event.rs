@@ -14,7 +14,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Nameable, Waits};
 use crate::wait_list::{Wait, WaitList};
 
 /// A flag that tasks can wait for.
@@ -38,13 +38,13 @@ use crate::wait_list::{Wait, WaitList};
 pub struct Event {
     set: Cell<bool>,
     line: WaitList,
-    label: Label,
+    label: Nameable,
 }
 
 impl Event {
     /// An event that is not set.
     pub const fn new() -> Event {
-        Event { set: Cell::new(false), line: WaitList::new(0), label: Label::new() }
+        Event { set: Cell::new(false), line: WaitList::new(0), label: Nameable::new() }
     }
 
     /// The same event with a name, for whoever watches and for the explanation of a deadlock.

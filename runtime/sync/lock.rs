@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Behind, Holder, Label, TaskId, Waits};
+use crate::observer::{self, Behind, Mark, Nameable, TaskId, Waits};
 use crate::wait_list::{Held, Wait, WaitList};
 
 /// A value that is used by one task at a time.
@@ -48,15 +48,15 @@ pub struct Lock<T> {
     /// One unit: the right to the value.
     turn: WaitList,
     /// Who took it, and where.
-    holder: Cell<Option<Holder>>,
-    label: Label,
+    holder: Cell<Option<Mark>>,
+    label: Nameable,
     value: RefCell<T>,
 }
 
 impl<T> Lock<T> {
     /// A free lock around `value`.
     pub const fn new(value: T) -> Lock<T> {
-        Lock { turn: WaitList::new(1), holder: Cell::new(None), label: Label::new(), value: RefCell::new(value) }
+        Lock { turn: WaitList::new(1), holder: Cell::new(None), label: Nameable::new(), value: RefCell::new(value) }
     }
 
     /// The same lock with a name, for whoever watches and for the explanation of a deadlock.
@@ -95,7 +95,7 @@ impl<T> Lock<T> {
     #[inline]
     fn guard(&self, site: &'static Location<'static>) -> LockGuard<'_, T> {
         let turn = self.turn.hold(1);
-        self.holder.set(Some(Holder { who: observer::actor(), site }));
+        self.holder.set(Some(Mark::of(site)));
         self.label.acquired(Waits::Lock, site);
         LockGuard { value: self.value.borrow_mut(), lock: self, _turn: turn }
     }
@@ -109,7 +109,7 @@ impl<T> Lock<T> {
     /// The task that took the lock and still has it. `None` if it is free, on its way to the next in
     /// line, or was taken outside any task of a roundel loop.
     pub fn owner(&self) -> Option<TaskId> {
-        self.holder.get()?.who.task()
+        self.holder.get()?.holder().who.task()
     }
 
     /// How many wait in line.
@@ -171,7 +171,7 @@ impl<'a, T> Future for AcquireLock<'a, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockGuard<'a, T>> {
         let Poll::Ready(answer) = Pin::new(&mut self.wait).poll(cx) else {
             observer::waiting(Waits::Lock, &self.lock.label, Some(self.site), |tell| match self.lock.holder.get() {
-                Some(holder) => tell(Behind::Holders(&[holder])),
+                Some(mark) => tell(Behind::Holders(&[mark.holder()])),
                 // On its way to one who waits.
                 None => tell(Behind::Anyone),
             });

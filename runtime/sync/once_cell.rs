@@ -16,7 +16,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Nameable, Waits};
 use crate::wait_list::WaitList;
 
 /// A value that is made on first use.
@@ -34,13 +34,13 @@ pub struct OnceCell<T> {
     value: std::cell::OnceCell<T>,
     /// One unit: the right to make the value. Closed once it is there.
     turn: WaitList,
-    label: Label,
+    label: Nameable,
 }
 
 impl<T> OnceCell<T> {
     /// An empty cell.
     pub const fn new() -> OnceCell<T> {
-        OnceCell { value: std::cell::OnceCell::new(), turn: WaitList::new(1), label: Label::new() }
+        OnceCell { value: std::cell::OnceCell::new(), turn: WaitList::new(1), label: Nameable::new() }
     }
 
     /// The same cell with a name, for whoever watches and for the explanation of a deadlock.

@@ -21,7 +21,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Label, Waits};
+use crate::observer::{self, Nameable, Waits};
 use crate::sync::shelf::Shelf;
 use crate::wait_list::{Closed, Wait, WaitList};
 
@@ -60,7 +60,7 @@ pub struct Queue<T> {
     /// Put and not yet marked as done; and those who wait for this to be zero.
     unfinished: Cell<usize>,
     idle: WaitList,
-    label: Label,
+    label: Nameable,
 }
 
 struct Room {
@@ -123,7 +123,7 @@ impl<T> Queue<T> {
             room: capacity.map(|capacity| Room { capacity, free: WaitList::new(capacity) }),
             unfinished: Cell::new(0),
             idle: WaitList::new(0),
-            label: Label::new(),
+            label: Nameable::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::observer::{self, Behind, Holder, Label, Waits};
+use crate::observer::{self, Behind, Holder, Mark, Nameable, Waits};
 use crate::wait_list::{Wait, WaitList};
 
 /// A number of permits, to bound how many do something at once.
@@ -39,8 +39,8 @@ pub struct Semaphore {
     /// In stock or in somebody's hands: kept below the limit, so that a drop never overflows.
     total: Cell<usize>,
     /// Who took permits last, newest first: not all of them may have theirs still.
-    recent: Cell<[Option<Holder>; RECENT]>,
-    label: Label,
+    recent: Cell<[Option<Mark>; RECENT]>,
+    label: Nameable,
 }
 
 /// As many as help to find who keeps his permits; a few words for each semaphore.
@@ -62,7 +62,7 @@ impl Semaphore {
             permits: WaitList::new(permits),
             total: Cell::new(permits),
             recent: Cell::new([None; RECENT]),
-            label: Label::new(),
+            label: Nameable::new(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Semaphore {
     fn permit(&self, permits: usize, site: &'static Location<'static>) -> Permit<'_> {
         let permit = Permit { semaphore: self, permits };
         let [newest, _] = self.recent.get();
-        self.recent.set([Some(Holder { who: observer::actor(), site }), newest]);
+        self.recent.set([Some(Mark::of(site)), newest]);
         self.label.acquired(Waits::Semaphore, site);
         permit
     }
@@ -211,7 +211,7 @@ impl<'a> Future for Acquire<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Poll::Ready(answer) = Pin::new(&mut self.wait).poll(cx) else {
             observer::waiting(Waits::Semaphore, &self.semaphore.label, Some(self.site), |tell| {
-                let recent: Vec<Holder> = self.semaphore.recent.get().into_iter().flatten().collect();
+                let recent: Vec<Holder> = self.semaphore.recent.get().into_iter().flatten().map(Mark::holder).collect();
                 tell(Behind::Holders(&recent));
             });
             return Poll::Pending;

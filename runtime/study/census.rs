@@ -1,0 +1,304 @@
+//! The census: what a series of events comes to. Who is there, who waits for what, who holds what.
+//!
+//! ```text
+//!   Acquired(task 1, Lock "a")  Waiting(task 1, Lock "b")  Acquired(task 2, Lock "b")  ...
+//!
+//!   task 1   waits for Lock "b"    holds Lock "a"         Lock "a"   held by task 1   in line: task 2
+//!   task 2   waits for Lock "a"    holds Lock "b"         Lock "b"   held by task 2   in line: task 1
+//! ```
+//!
+//! Promises: after any event it says what the events so far say, and no more: what happened before it was
+//! there it knows only as far as it is told.
+//! Does not know: the loop; whether all this will ever end.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::clock::Instant;
+use crate::observer::{self, Actor, Event, Holder, Observer, Resource, TaskId, Waits};
+
+/// Everybody who is there, and everything that is held or waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    tasks: BTreeMap<TaskId, Resident>,
+    things: BTreeMap<Resource, Thing>,
+    /// Tasks that are over, as long as they are named as holders.
+    gone: BTreeMap<TaskId, Option<Rc<str>>>,
+    running: Option<TaskId>,
+}
+
+/// A task that is not over.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    pub(crate) name: Option<Rc<str>>,
+    /// The line that spawned it; `None` if that was before the census.
+    pub(crate) site: Option<&'static Location<'static>>,
+    /// Who spawned it.
+    pub(crate) parent: Actor,
+    pub(crate) polls: u32,
+    pub(crate) stage: Stage,
+    /// What it said it waits for in its last poll, in order.
+    pub(crate) waits: Vec<Wait>,
+    /// What it said in the poll before, until the present one is over.
+    before: Vec<Resource>,
+    /// What hears of its end.
+    families: Vec<Resource>,
+    /// How much it holds.
+    holds: usize,
+}
+
+impl Resident {
+    fn unheard_of() -> Resident {
+        Resident {
+            name: None,
+            site: None,
+            parent: Actor::Outside,
+            polls: 0,
+            stage: Stage::Waiting,
+            waits: Vec::new(),
+            before: Vec::new(),
+            families: Vec::new(),
+            holds: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Ready,
+    Running,
+    Waiting,
+}
+
+/// One thing that a task waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wait {
+    pub(crate) resource: Resource,
+    pub(crate) site: Option<&'static Location<'static>>,
+    pub(crate) behind: Behind,
+}
+
+/// What has to happen first: [`observer::Behind`], to keep.
+#[derive(Clone, Debug)]
+pub(crate) enum Behind {
+    Anyone,
+    Deadline(Instant),
+    Holders(Vec<Holder>),
+    Task(TaskId),
+    /// A family that is not over.
+    Members(BTreeSet<TaskId>),
+}
+
+/// A lock, a semaphore, a family: whatever is held, waited for or joined.
+#[derive(Debug, Default)]
+pub(crate) struct Thing {
+    pub(crate) name: Option<Rc<str>>,
+    /// Who took it and did not give it back, oldest first.
+    pub(crate) holders: Vec<Holder>,
+    /// In line for it, in order of coming.
+    pub(crate) line: Vec<TaskId>,
+    members: BTreeSet<TaskId>,
+}
+
+impl Census {
+    /// A task that was there before anybody took count.
+    pub(crate) fn admit(
+        &mut self,
+        task: TaskId,
+        name: Option<Rc<str>>,
+        site: &'static Location<'static>,
+        polls: u32,
+        stage: Stage,
+    ) {
+        self.tasks.insert(task, Resident { name, site: Some(site), polls, stage, ..Resident::unheard_of() });
+    }
+
+    /// Takes an event into account.
+    pub(crate) fn apply(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Spawned { task, name, site, by } => {
+                self.admit(task, name.map(Into::into), site, 0, Stage::Waiting);
+                self.resident(task).parent = by;
+            }
+            Event::Woken { task, .. } => {
+                let resident = self.resident(task);
+                // Woken during its own poll, it runs on first.
+                if resident.stage == Stage::Waiting {
+                    resident.stage = Stage::Ready;
+                }
+            }
+            Event::PollStarted { task } => self.begin_poll(task),
+            Event::PollEnded { task, pending } => self.end_poll(task, pending),
+            Event::Waiting { by: Actor::Task(task), resource, site, behind } => self.wait(task, resource, site, behind),
+            Event::Acquired { by, resource, site } => {
+                self.thing(resource).holders.push(Holder { who: by, site });
+                if let Actor::Task(task) = by {
+                    self.resident(task).holds += 1;
+                }
+            }
+            Event::Released { by, resource } => self.release(by, resource),
+            Event::Finished { task, .. } => self.finish(task),
+            Event::Member { family, task } => {
+                self.thing(family).members.insert(task);
+                self.resident(task).families.push(family);
+            }
+            _ => {}
+        }
+    }
+
+    fn resident(&mut self, task: TaskId) -> &mut Resident {
+        self.tasks.entry(task).or_insert_with(Resident::unheard_of)
+    }
+
+    fn thing(&mut self, resource: Resource) -> &mut Thing {
+        self.things.entry(resource).or_insert_with(|| Thing { name: resource.name(), ..Thing::default() })
+    }
+
+    fn begin_poll(&mut self, task: TaskId) {
+        self.running = Some(task);
+        let resident = self.resident(task);
+        resident.polls = resident.polls.wrapping_add(1);
+        resident.stage = Stage::Running;
+        resident.before = resident.waits.drain(..).map(|wait| wait.resource).collect();
+    }
+
+    fn end_poll(&mut self, task: TaskId, pending: bool) {
+        self.running = None;
+        let resident = self.resident(task);
+        let given_its_turn_away = resident.waits.iter().any(|wait| wait.resource.kind == Waits::Turn);
+        resident.stage = if given_its_turn_away && pending { Stage::Ready } else { Stage::Waiting };
+        // Who no longer says that it waits has left the line.
+        let mut left = std::mem::take(&mut resident.before);
+        left.retain(|resource| !resident.waits.iter().any(|wait| wait.resource == *resource));
+        for resource in left {
+            self.leave(task, resource);
+        }
+    }
+
+    fn wait(
+        &mut self,
+        task: TaskId,
+        resource: Resource,
+        site: Option<&'static Location<'static>>,
+        behind: observer::Behind<'_>,
+    ) {
+        let behind = match behind {
+            observer::Behind::Anyone => Behind::Anyone,
+            observer::Behind::Deadline(deadline) => Behind::Deadline(deadline),
+            observer::Behind::Holders(holders) => Behind::Holders(holders.to_vec()),
+            observer::Behind::Task(task) => Behind::Task(task),
+            observer::Behind::Members => Behind::Members(self.thing(resource).members.clone()),
+        };
+        // A timer, a socket, a closure has one who waits for it, and no line.
+        let shared = !matches!(resource.kind, Waits::Timer | Waits::Socket | Waits::Thread) && resource.number != 0;
+        if shared {
+            let line = &mut self.thing(resource).line;
+            if !line.contains(&task) {
+                line.push(task);
+            }
+        }
+        self.resident(task).waits.push(Wait { resource, site, behind });
+    }
+
+    fn release(&mut self, by: Actor, resource: Resource) {
+        let holders = &mut self.thing(resource).holders;
+        // A permit may be dropped by another one than who took it: then the oldest is as good as any.
+        let whose = holders.iter().position(|holder| holder.who == by).unwrap_or(0);
+        let holder = (whose < holders.len()).then(|| holders.remove(whose));
+        if let Some(Actor::Task(task)) = holder.map(|holder| holder.who) {
+            if let Some(resident) = self.tasks.get_mut(&task) {
+                resident.holds = resident.holds.saturating_sub(1);
+            } else if self.held_by(task).next().is_none() {
+                self.gone.remove(&task);
+            }
+        }
+        self.forget_if_idle(resource);
+    }
+
+    fn leave(&mut self, task: TaskId, resource: Resource) {
+        if let Some(thing) = self.things.get_mut(&resource) {
+            thing.line.retain(|&waiter| waiter != task);
+            self.forget_if_idle(resource);
+        }
+    }
+
+    /// What nobody holds, waits for or has joined is as if it had never been there.
+    fn forget_if_idle(&mut self, resource: Resource) {
+        let idle = |thing: &Thing| thing.holders.is_empty() && thing.line.is_empty() && thing.members.is_empty();
+        if self.things.get(&resource).is_some_and(idle) {
+            self.things.remove(&resource);
+        }
+    }
+
+    fn finish(&mut self, task: TaskId) {
+        let Some(resident) = self.tasks.remove(&task) else { return };
+        for resource in resident.waits.iter().map(|wait| wait.resource).chain(resident.before) {
+            self.leave(task, resource);
+        }
+        for family in resident.families {
+            self.thing(family).members.remove(&task);
+            self.forget_if_idle(family);
+        }
+        if resident.holds > 0 {
+            self.gone.insert(task, resident.name);
+        }
+    }
+
+    /// Every task that is not over, in order of spawning.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, &Resident)> {
+        self.tasks.iter().map(|(task, resident)| (*task, resident))
+    }
+
+    /// A task, if it is not over.
+    pub(crate) fn task(&self, task: TaskId) -> Option<&Resident> {
+        self.tasks.get(&task)
+    }
+
+    /// Everything that is held or waited for.
+    pub(crate) fn things(&self) -> impl Iterator<Item = (Resource, &Thing)> {
+        self.things.iter().map(|(resource, thing)| (*resource, thing))
+    }
+
+    /// What a task holds, with the line where it took it.
+    pub(crate) fn held_by(&self, task: TaskId) -> impl Iterator<Item = (Resource, &'static Location<'static>)> {
+        let of_one = move |(resource, thing): (&Resource, &Thing)| {
+            let held = thing.holders.iter().filter(move |holder| holder.who == Actor::Task(task));
+            let resource = *resource;
+            held.map(move |holder| (resource, holder.site)).collect::<Vec<_>>()
+        };
+        self.things.iter().flat_map(of_one)
+    }
+
+    /// Who has what this wait is for: who holds it now, as far as that was seen, or else as the waiter was told.
+    pub(crate) fn holders_of(&self, wait: &Wait) -> Vec<Holder> {
+        match (&wait.behind, self.things.get(&wait.resource)) {
+            (_, Some(thing)) if !thing.holders.is_empty() => thing.holders.clone(),
+            (Behind::Holders(told), _) => told.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `task 3`, with its name if it has one, as far as known.
+    pub(crate) fn name_of(&self, task: TaskId) -> String {
+        let name = match self.tasks.get(&task) {
+            Some(resident) => resident.name.as_deref(),
+            None => self.gone.get(&task).and_then(Option::as_deref),
+        };
+        match name {
+            Some(name) => format!("{task} {name:?}"),
+            None => task.to_string(),
+        }
+    }
+}
+
+/// A census that takes count by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Taker(pub(crate) RefCell<Census>);
+
+impl Observer for Taker {
+    fn event(&self, event: &Event<'_>) {
+        self.0.borrow_mut().apply(event);
+    }
+}

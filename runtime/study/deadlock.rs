@@ -1,0 +1,313 @@
+//! The deadlock, explained: who waits for whom, and why that never ends.
+//!
+//! ```text
+//!   task 1 --waits for--> Lock "b" --held by--> task 2        a cycle: nobody in it goes first
+//!     ^                                            |
+//!     `------held by------ Lock "a" <--waits for---'  <-- task 3, and whoever else stands behind it
+//! ```
+//!
+//! Holt's resource graph (*Some Deadlock Properties of Computer Systems*, 1972) with the locks and tasks of one
+//! loop: a cycle in it is a deadlock if each of its tasks waits for one thing only.
+//!
+//! Promises: what it says is what the tasks themselves said when they were asked; it guesses nothing.
+//! Does not know: the loop, nor whether this is really the end; whoever asks for an explanation knows that.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::Location;
+
+use crate::observer::{Actor, Resource, TaskId, Waits};
+use crate::study::census::{Behind, Census, Resident, Wait};
+
+/// Why nothing will ever happen on a loop again: the error of
+/// [`EventLoop::try_block_on`](crate::EventLoop::try_block_on), and what `block_on` panics with.
+///
+/// Its text (by `Display`) names every task that waits, what for, and who has it, with the lines of the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlock {
+    /// Every task that is stuck, in order of spawning.
+    pub tasks: Vec<Stuck>,
+    /// Each cycle of tasks that wait for each other, beginning with its oldest: the next one in it has what the
+    /// one before waits for. A task that waits for itself is a cycle of one.
+    pub cycles: Vec<Vec<TaskId>>,
+}
+
+/// A task that waits for what will never be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stuck {
+    /// Its number.
+    pub id: TaskId,
+    /// Its name, if it has one; `main` is the future given to `block_on`.
+    pub name: Option<Box<str>>,
+    /// The line that spawned it.
+    pub site: Option<&'static Location<'static>>,
+    /// The locks it holds that others, or it itself, wait for.
+    pub holds: Vec<Held>,
+    /// What it waits for: one thing, or several branches of a future.
+    pub waits: Vec<Waiting>,
+}
+
+/// Something that a stuck task holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// What it is.
+    pub resource: Resource,
+    /// Its name, or its kind and number.
+    pub what: Box<str>,
+    /// The line that took it.
+    pub site: &'static Location<'static>,
+}
+
+/// Something that a stuck task waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// What it is.
+    pub resource: Resource,
+    /// Its name, or its kind and number.
+    pub what: Box<str>,
+    /// The line of the call, where that is known.
+    pub site: Option<&'static Location<'static>>,
+    /// Why the wait does not end.
+    pub why: Why,
+}
+
+/// Why a wait does not end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// These have it, or took it last, and do not give it back.
+    HeldBy(Vec<(Actor, &'static Location<'static>)>),
+    /// These tasks, of which none will end, have to end first.
+    Unfinished(Vec<TaskId>),
+    /// Nobody who is left does what it takes.
+    Nobody,
+    /// The moment will not come: it lies at the end of time, or the clock stands still.
+    Never,
+}
+
+impl Deadlock {
+    /// Explains why none of these tasks goes on.
+    pub(crate) fn of(census: &Census) -> Deadlock {
+        let all: BTreeMap<TaskId, &Resident> = census.tasks().collect();
+        let wanted = |resource| all.values().any(|task| task.waits.iter().any(|wait| wait.resource == resource));
+        let tasks = all.iter().map(|(&id, resident)| {
+            let waits: Vec<Waiting> = resident.waits.iter().map(|wait| waiting(census, wait)).collect();
+            let mut holds: Vec<Held> = census.held_by(id).map(|(resource, site)| held(resource, site)).collect();
+            // What was taken before anybody took count is told by those who wait for it.
+            let told = all.values().flat_map(|other| &other.waits).flat_map(|wait| {
+                let holders = census.holders_of(wait).into_iter();
+                holders.filter(|holder| holder.who == Actor::Task(id)).map(|holder| held(wait.resource, holder.site))
+            });
+            holds.extend(told);
+            holds.retain(|held| held.resource.kind == Waits::Lock && wanted(held.resource));
+            holds.sort_by_key(|held| held.resource);
+            holds.dedup();
+            Stuck { id, name: resident.name.as_deref().map(Box::from), site: resident.site, holds, waits }
+        });
+        let tasks: Vec<Stuck> = tasks.collect();
+        let cycles = cycles_in(&tasks);
+        Deadlock { tasks, cycles }
+    }
+
+    /// The part of it that is certain though others may still run: the cycles of tasks that wait for one thing each.
+    pub(crate) fn certain_part(mut self) -> Option<Deadlock> {
+        let certain = |task: &TaskId| self.task(*task).is_some_and(|task| task.waits.len() == 1);
+        self.cycles = self.cycles.iter().filter(|cycle| cycle.iter().all(certain)).cloned().collect();
+        let in_one = |task: &Stuck| self.cycles.iter().any(|cycle| cycle.contains(&task.id));
+        self.tasks = self.tasks.iter().filter(|task| in_one(task)).cloned().collect();
+        (!self.cycles.is_empty()).then_some(self)
+    }
+
+    fn task(&self, id: TaskId) -> Option<&Stuck> {
+        self.tasks.iter().find(|task| task.id == id)
+    }
+
+    fn name_of(&self, id: TaskId) -> String {
+        match self.task(id).and_then(|task| task.name.as_deref()) {
+            Some(name) => format!("{id} {name:?}"),
+            None => id.to_string(),
+        }
+    }
+}
+
+fn held(resource: Resource, site: &'static Location<'static>) -> Held {
+    Held { resource, what: resource.to_string().into(), site }
+}
+
+fn waiting(census: &Census, wait: &Wait) -> Waiting {
+    let why = match &wait.behind {
+        Behind::Deadline(_) => Why::Never,
+        Behind::Task(task) => Why::Unfinished(vec![*task]),
+        Behind::Members(tasks) => Why::Unfinished(tasks.iter().copied().collect()),
+        Behind::Anyone | Behind::Holders(_) => {
+            let holders = census.holders_of(wait);
+            if holders.is_empty() {
+                Why::Nobody
+            } else {
+                Why::HeldBy(holders.into_iter().map(|holder| (holder.who, holder.site)).collect())
+            }
+        }
+    };
+    Waiting { resource: wait.resource, what: wait.resource.to_string().into(), site: wait.site, why }
+}
+
+impl Waiting {
+    /// The tasks that have to move first.
+    fn blockers(&self) -> Vec<TaskId> {
+        match &self.why {
+            // Who took permits of a semaphore may long have given them back.
+            Why::HeldBy(holders) if self.resource.kind == Waits::Lock => {
+                holders.iter().filter_map(|(who, _)| who.task()).collect()
+            }
+            Why::Unfinished(tasks) => tasks.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The cycles among the tasks, each once: follow from every task the first of its ways that leads back to it.
+fn cycles_in(tasks: &[Stuck]) -> Vec<Vec<TaskId>> {
+    let ways: BTreeMap<TaskId, Vec<TaskId>> =
+        tasks.iter().map(|task| (task.id, task.waits.iter().flat_map(Waiting::blockers).collect())).collect();
+    let mut cycles: Vec<Vec<TaskId>> = Vec::new();
+    for &start in ways.keys() {
+        if cycles.iter().any(|cycle| cycle.contains(&start)) {
+            continue;
+        }
+        // Breadth first, so that the cycle found is a shortest one. With whom each was reached.
+        let mut reached: BTreeMap<TaskId, TaskId> = BTreeMap::new();
+        let mut line = vec![start];
+        let mut at = 0;
+        while at < line.len() && !reached.contains_key(&start) {
+            let from = line[at];
+            for &to in ways.get(&from).into_iter().flatten() {
+                if !reached.contains_key(&to) {
+                    reached.insert(to, from);
+                    line.push(to);
+                }
+            }
+            at += 1;
+        }
+        if reached.contains_key(&start) {
+            let mut cycle = vec![start];
+            let mut back = reached[&start];
+            while back != start {
+                cycle.push(back);
+                back = reached[&back];
+            }
+            cycle[1..].reverse();
+            cycles.push(cycle);
+        }
+    }
+    cycles
+}
+
+impl fmt::Display for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "deadlock: ")?;
+        match &*self.cycles {
+            [] => write!(f, "nobody is left who could wake anybody")?,
+            [cycle] if cycle.len() == 1 => write!(f, "a task waits for itself")?,
+            [cycle] => write!(f, "{} tasks wait for each other in a circle", cycle.len())?,
+            cycles => write!(f, "there are {} circles of tasks that wait for each other", cycles.len())?,
+        }
+        for (number, cycle) in self.cycles.iter().enumerate() {
+            if self.cycles.len() > 1 {
+                write!(f, "\n circle {}:", number + 1)?;
+            }
+            for task in cycle.iter().filter_map(|&id| self.task(id)) {
+                self.explain(f, task)?;
+            }
+        }
+        let in_one = |task: &&Stuck| !self.cycles.iter().any(|cycle| cycle.contains(&task.id));
+        let rest: Vec<&Stuck> = self.tasks.iter().filter(in_one).collect();
+        if !rest.is_empty() && !self.cycles.is_empty() {
+            write!(f, "\n also waiting:")?;
+        }
+        rest.into_iter().try_for_each(|task| self.explain(f, task))
+    }
+}
+
+impl std::error::Error for Deadlock {}
+
+impl Deadlock {
+    fn explain(&self, f: &mut fmt::Formatter<'_>, task: &Stuck) -> fmt::Result {
+        write!(f, "\n  {}", self.name_of(task.id))?;
+        if let Some(site) = task.site {
+            write!(f, " (spawned at {site})")?;
+        }
+        for (number, held) in task.holds.iter().enumerate() {
+            write!(f, "{} {} (taken at {})", if number == 0 { " holds" } else { "," }, held.what, held.site)?;
+        }
+        for (number, wait) in task.waits.iter().enumerate() {
+            let and = if number == 0 && task.holds.is_empty() { "" } else { "and " };
+            write!(f, "\n    {and}waits for ")?;
+            self.explain_wait(f, task, wait)?;
+        }
+        Ok(())
+    }
+
+    fn explain_wait(&self, f: &mut fmt::Formatter<'_>, task: &Stuck, wait: &Waiting) -> fmt::Result {
+        let at = wait.site.map(|site| format!(" (at {site})")).unwrap_or_default();
+        match &wait.why {
+            Why::HeldBy(holders) if wait.resource.kind == Waits::Semaphore => {
+                write!(f, "{}{at}, whose permits were taken last by ", wait.what)?;
+                self.name_all(f, holders)
+            }
+            Why::HeldBy(holders) => {
+                write!(f, "{}{at}, held by ", wait.what)?;
+                if holders.iter().all(|(who, _)| *who == Actor::Task(task.id)) {
+                    return write!(
+                        f,
+                        "itself: the guard is still in scope there, or in a future that is no longer polled"
+                    );
+                }
+                self.name_all(f, holders)
+            }
+            Why::Unfinished(tasks) if tasks.is_empty() => write!(f, "tasks{at} of which none is left"),
+            Why::Unfinished(tasks) => {
+                for (number, &id) in tasks.iter().enumerate() {
+                    write!(f, "{}{}", if number == 0 { "" } else { ", " }, self.name_of(id))?;
+                }
+                write!(f, " to end{at}")
+            }
+            Why::Never => write!(f, "a moment that never comes{at}"),
+            Why::Nobody => write!(f, "{}{at}, {}", wait.what, missing(wait.resource.kind)),
+        }
+    }
+
+    fn name_all(&self, f: &mut fmt::Formatter<'_>, holders: &[(Actor, &'static Location<'static>)]) -> fmt::Result {
+        for (number, (who, site)) in holders.iter().enumerate() {
+            write!(f, "{}", if number == 0 { "" } else { ", " })?;
+            match who {
+                Actor::Task(id) => {
+                    write!(f, "{}", self.name_of(*id))?;
+                    if self.task(*id).is_none() {
+                        write!(f, ", which is over: its guard was given away, or forgotten")?;
+                    }
+                }
+                _ => write!(f, "code outside any task")?,
+            }
+            write!(f, " (taken at {site})")?;
+        }
+        Ok(())
+    }
+}
+
+/// What nobody does who is left.
+fn missing(kind: Waits) -> &'static str {
+    match kind {
+        Waits::Event => "which nobody is left to set",
+        Waits::Condition => "which nobody is left to notify",
+        Waits::Barrier => "whose other parties do not come",
+        Waits::Queue => "and nobody is left who puts, takes or is done with an item",
+        Waits::Oneshot => "whose other end does nothing any more",
+        Waits::OnceCell => "which whoever fills it does not fill",
+        Waits::Semaphore => "of which there are too few permits, and nobody is left who gives any",
+        _ => "and nobody is left who ends that wait",
+    }
+}

@@ -211,7 +211,7 @@ function leaveQueue(state, id) {
 /* ---- Locks and other things with a line ---- */
 
 /* These waits have a panel of their own. */
-const HAS_NO_LINE = new Set(["foreign", "turn", "timer", "socket", "thread", "task"]);
+const HAS_NO_LINE = new Set(["foreign", "turn", "timer", "socket", "thread", "task", "children"]);
 
 function keyOf(which) {
   return which.kind + " " + which.number;

@@ -23,7 +23,12 @@ function drawCaption(view) {
   if (state.position === 0) return fill("caption", lostText(view), words.begin);
   const event = film.events[state.position - 1];
   const caption = words.caption[event.event] || words.caption.unknown;
-  fill("caption", draw(view, caption(event, factsOf(view, event))));
+  fill("caption", draw(view, capitalised(caption(event, factsOf(view, event)))));
+}
+
+/* A sentence that begins with a word begins with a capital; a name is left as it is. */
+function capitalised([first, ...rest]) {
+  return [typeof first === "string" ? first[0].toUpperCase() + first.slice(1) : first, ...rest];
 }
 
 function lostText({ recording, words }) {
@@ -171,7 +176,10 @@ function wheelLevel(view, level, now, timers) {
 
 function slotMarks(view, timers) {
   const bySlot = new Map();
-  for (const timer of timers) bySlot.set(timer.slot, [...(bySlot.get(timer.slot) || []), timer.task]);
+  for (const { slot, task } of timers) {
+    if (!bySlot.has(slot)) bySlot.set(slot, []);
+    bySlot.get(slot).push(task);
+  }
   return [...bySlot].map(([slot, tasks]) => {
     const who = tasks.slice(0, MOST_IN_LINE).map((id) => view.names.task(id, view.words));
     const title = who.join(view.words.comma);

@@ -434,11 +434,11 @@ mod tests {
             trace.set(&mut wheel, tick, tick);
             while let Some(next) = wheel.next_tick() {
                 if next < tick {
-                    assert_eq!(trace.advance(&mut wheel, next), [], "{tick} must not fire at {next}");
+                    assert_eq!(trace.advance(&mut wheel, next), [0_u64; 0], "{tick} must not fire at {next}");
                     continue;
                 }
                 assert_eq!(next, tick);
-                assert_eq!(trace.advance(&mut wheel, tick - 1), []);
+                assert_eq!(trace.advance(&mut wheel, tick - 1), [0_u64; 0]);
                 assert_eq!(trace.advance(&mut wheel, tick), [tick]);
             }
             assert_eq!(wheel.next_tick(), None);
@@ -546,7 +546,7 @@ mod tests {
         trace.advance(&mut wheel, 1000);
         trace.advance(&mut wheel, 10);
         trace.set(&mut wheel, 5, 1);
-        assert_eq!(trace.advance(&mut wheel, 1000), []);
+        assert_eq!(trace.advance(&mut wheel, 1000), [0_u64; 0]);
         assert_eq!(trace.advance(&mut wheel, 1001), [1]);
     }
 }

@@ -13,6 +13,8 @@ mod inspect;
 mod lane;
 mod queries;
 #[cfg(feature = "record")]
+pub mod page;
+#[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]
 pub mod recording;

@@ -5,6 +5,9 @@
 //! Run:    cargo run --release --example echo
 //!         cargo run --example echo -- --record echo.svg    (with four clients only)
 //! Prints: how many connections were open at once, how many lines came back right
+//! Look:   with --inspect PATH it keeps all connections until Enter is pressed, and meanwhile
+//!         `cargo run --example inspect -- PATH ps` lists the tasks, and tree, locks and why tell more.
+//!         For few enough to read: --connections 4 --at-once 1
 //! Unlike Python: `read` and `write_all` take `&self`, so a connection can be read and written by two
 //!         tasks without splitting it. Both ends need a descriptor: 2,000 and a few more.
 
@@ -13,17 +16,29 @@ mod support;
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 
+use clap::{Arg, ArgMatches, value_parser};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::Flags;
 use roundel::net::{TcpListener, TcpStream};
 use roundel::sync::{Barrier, Semaphore};
-use roundel::{gather, spawn};
+use roundel::{gather, spawn_named, to_thread};
 
 const CONNECTIONS: usize = 1_000;
+/// The system keeps 128 connections in line for `accept`; who finds the line full tries again a second
+/// later. So no more than these are on their way at once.
+const AT_ONCE: usize = 100;
 const LINES: usize = 3;
+
+/// What only this example can be told.
+struct Plan {
+    connections: usize,
+    at_once: usize,
+    inspect: Option<PathBuf>,
+}
 
 /// How many connections the server has, and the most it had.
 #[derive(Default)]
@@ -38,7 +53,7 @@ async fn serve(listener: TcpListener, count: Rc<Count>) -> io::Result<()> {
         count.now.set(count.now.get() + 1);
         count.most.set(count.most.get().max(count.now.get()));
         let count = count.clone();
-        let _detached = spawn(async move {
+        let _detached = spawn_named(&format!("connection {}", count.now.get()), async move {
             if let Err(error) = echo(stream).await {
                 eprintln!("a connection broke: {error}");
             }
@@ -59,10 +74,16 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
 
 /// Where clients meet.
 struct Door {
-    /// The system keeps 128 connections in line for `accept`; who finds the line full tries again a
-    /// second later. So no more than these are on their way at once.
     on_their_way: Semaphore,
     all_are_connected: Barrier,
+    /// The first one holds it open until Enter is pressed, for somebody wants to look.
+    is_held_open: bool,
+}
+
+async fn enter_is_pressed() -> io::Result<()> {
+    println!("all is quiet: ask, then press Enter");
+    to_thread(|| io::stdin().read_line(&mut String::new())).await.map_err(io::Error::other)??;
+    Ok(())
 }
 
 /// Sends its lines and counts those that come back as they were sent.
@@ -70,6 +91,9 @@ async fn client(number: usize, server: SocketAddr, door: Rc<Door>) -> io::Result
     let permit = door.on_their_way.acquire().await.map_err(io::Error::other)?;
     let stream = TcpStream::connect(server).await?;
     let mut right = say(&stream, number, 0).await?;
+    if door.is_held_open && number == 0 {
+        enter_is_pressed().await?;
+    }
     drop(permit); // an answer has come: the server has accepted
     door.all_are_connected.wait().await;
     for line in 1..LINES {
@@ -87,14 +111,33 @@ async fn say(stream: &TcpStream, number: usize, line: usize) -> io::Result<usize
     Ok(usize::from(received == sent.as_bytes()))
 }
 
+#[allow(dead_code, reason = "the tour calls it")]
 pub(crate) fn run(flags: &Flags) {
-    let connections = flags.fewer(connections(), 4);
+    let connections = flags.fewer(CONNECTIONS, 4);
+    run_as_planned(flags, Plan { connections, at_once: AT_ONCE, inspect: None });
+}
+
+fn run_as_planned(flags: &Flags, plan: Plan) {
+    let connections = as_many_as_there_is_room_for(plan.connections);
+    let is_held_open = plan.inspect.is_some();
+    let builder = match plan.inspect {
+        Some(path) => flags.builder().inspect(path),
+        None => flags.builder(),
+    };
+    let event_loop = builder.build().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        std::process::exit(2)
+    });
     let count = Rc::new(Count::default());
-    let right: io::Result<usize> = flags.event_loop().block_on(async {
+    let right: io::Result<usize> = event_loop.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let server = listener.local_addr()?;
-        let serving = spawn(serve(listener, count.clone()));
-        let door = Rc::new(Door { on_their_way: Semaphore::new(100), all_are_connected: Barrier::new(connections) });
+        let serving = spawn_named("server", serve(listener, count.clone()));
+        let door = Rc::new(Door {
+            on_their_way: Semaphore::new(plan.at_once).named("on their way"),
+            all_are_connected: Barrier::new(connections).named("all are connected"),
+            is_held_open,
+        });
         let clients = gather((0..connections).map(|number| client(number, server, door.clone()))).await;
         serving.cancel();
         clients.into_iter().sum()
@@ -106,19 +149,30 @@ pub(crate) fn run(flags: &Flags) {
 }
 
 /// As many as wanted, or as the system's limit on descriptors has room for.
-fn connections() -> usize {
+fn as_many_as_there_is_room_for(wanted: usize) -> usize {
     let limits = getrlimit(Resource::Nofile);
     // What a process gets at first is often 1,024; it may raise that to the hard limit by itself.
     let raised = Rlimit { current: limits.maximum, ..limits };
     let limits = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limits };
     let spare = 64;
-    let room = limits.current.map_or(CONNECTIONS, |limit| (limit.saturating_sub(spare) / 2) as usize);
-    if room < CONNECTIONS {
+    let room = limits.current.map_or(wanted, |limit| (limit.saturating_sub(spare) / 2) as usize);
+    if room < wanted {
         println!("only {room} connections: the limit of descriptors is {:?}; raise it with ulimit -n", limits.current);
     }
-    room.min(CONNECTIONS)
+    room.min(wanted)
 }
 
 fn main() {
-    run(&Flags::parse());
+    let arg = |name, help| Arg::new(name).long(name).value_name("N").value_parser(value_parser!(usize)).help(help);
+    let path = Arg::new("inspect").long("inspect").value_name("PATH").value_parser(value_parser!(PathBuf));
+    let matches = support::command()
+        .arg(arg("connections", "How many clients there are [default: 1000, or 4 when recorded]"))
+        .arg(arg("at-once", "How many of them connect at the same time [default: 100]"))
+        .arg(path.help("Waits for Enter while all is connected, and can be asked at a socket there"))
+        .get_matches();
+    let number = |name, default| ArgMatches::get_one(&matches, name).copied().unwrap_or(default);
+    let inspect = matches.get_one("inspect").cloned();
+    let flags = Flags::from_matches(&matches);
+    let connections = number("connections", flags.fewer(CONNECTIONS, 4));
+    run_as_planned(&flags, Plan { connections, at_once: number("at-once", AT_ONCE), inspect });
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::driver::Driver;
 use crate::home;
-use crate::observer::{self, Actor, Observer};
+use crate::observer::{self, Actor, Watch};
 use crate::scheduler::Scheduler;
 use crate::task::{Doorway, Tasks};
 
@@ -19,7 +19,7 @@ use crate::task::{Doorway, Tasks};
 pub(crate) struct Parts {
     pub(crate) scheduler: Scheduler,
     pub(crate) driver: Rc<Driver>,
-    pub(crate) observer: Option<Rc<dyn Observer>>,
+    pub(crate) watch: Option<Watch>,
 }
 
 thread_local! {
@@ -141,6 +141,6 @@ impl Drop for Inside {
 #[inline]
 fn install(parts: Option<Rc<Parts>>) -> Option<Rc<Parts>> {
     home::set(parts.as_ref().map(|parts| parts.scheduler.tasks().clone()));
-    observer::watch(parts.as_ref().and_then(|parts| parts.observer.clone()));
+    observer::watch(parts.as_ref().and_then(|parts| parts.watch.clone()));
     set(parts)
 }

@@ -188,7 +188,7 @@ impl Driver {
     }
 
     /// Gives a timer back; gives its waker back if it was set.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove_timer(&self, timer: Timer) -> Option<Waker> {
         self.wheel.borrow_mut().remove(timer)
     }

@@ -30,12 +30,13 @@ use crate::driver::Driver;
 use crate::home;
 use crate::inbox::Address;
 use crate::join_handle::JoinHandle;
-use crate::observer::{self, Event, Observer, Outcome, TaskId};
+use crate::observer::{self, Event, Observer, Outcome, TaskId, Watch};
 use crate::order::Order;
 use crate::quietly::quietly;
 use crate::scheduler::{PollRoot, Scheduler, Turns};
 use crate::study::deadlock::Deadlock;
-use crate::study::inquest::{self, Finding};
+use crate::study::inquest::{self, Finding, Lookout};
+use crate::study::warnings::Warnings;
 use crate::task::{TaskInfo, Tasks};
 
 /// Polls between two looks at the world: about 1 us of work at 20 ns a poll, beside a look that costs
@@ -69,6 +70,7 @@ pub struct EventLoop {
     parts: Rc<Parts>,
     /// See [`FIRST_PATIENCE`].
     patience: Cell<Duration>,
+    lookout: Lookout,
 }
 
 impl EventLoop {
@@ -84,7 +86,13 @@ impl EventLoop {
 
     /// A loop with another clock, another order or an observer.
     pub fn builder() -> Builder {
-        Builder { clock: None, order: Order::fifo(), observers: Vec::new(), threads: None }
+        Builder {
+            clock: None,
+            order: Order::fifo(),
+            observers: Vec::new(),
+            warnings: Warnings::default(),
+            threads: None,
+        }
     }
 
     /// Runs the loop until `future` is done, and gives its output. Tasks that are not done by then
@@ -125,11 +133,15 @@ impl EventLoop {
     #[track_caller]
     pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, Deadlock> {
         let _inside = context::enter(&self.parts, "try_block_on()");
-        self.run_to_the_end(future, Location::caller())
+        self.run_to_the_end(future, Location::caller()).map_err(|deadlock| *deadlock)
     }
 
     #[inline]
-    fn run_to_the_end<F: Future>(&self, future: F, site: &'static Location<'static>) -> Result<F::Output, Deadlock> {
+    fn run_to_the_end<F: Future>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+    ) -> Result<F::Output, Box<Deadlock>> {
         let root = Root::enter(self.tasks(), site);
         let mut output = None;
         // A task is over when its future has been dropped: hence the block.
@@ -190,7 +202,7 @@ impl EventLoop {
         self.parts.driver.clock().clone()
     }
 
-    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Deadlock> {
+    fn run(&self, poll_root: PollRoot<'_>) -> Result<(), Box<Deadlock>> {
         let Parts { scheduler, driver, .. } = &*self.parts;
         let tasks = &**scheduler.tasks();
         let mut polls = 0;
@@ -200,6 +212,10 @@ impl EventLoop {
                 Turns::RootFinished => return Ok(()),
                 // One at least: a storm of mail for tasks that are over must not keep the world waiting.
                 Turns::Taken(taken) => polls += taken.max(1),
+            }
+            let now = driver.last_reading();
+            if self.lookout.is_due(now) && self.lookout.look(now, &self.parts, poll_root) {
+                return Ok(());
             }
             if tasks.is_idle() {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
@@ -252,7 +268,7 @@ impl Drop for EventLoop {
     fn drop(&mut self) {
         // Destructors of futures may spawn, wake, and cancel timers: they find the loop around them.
         let _inside = context::enter_anywhere(&self.parts);
-        observer::tell(|| Event::Closing);
+        observer::tell_guards(|| Event::Closing);
         self.tasks().close();
         self.parts.driver.close();
         // What other threads left and nobody took: their futures, dropped unbegun. Each by itself: of two
@@ -297,7 +313,7 @@ impl Drop for Root<'_> {
     fn drop(&mut self) {
         self.tasks.dismiss_root(self.key);
         let outcome = self.outcome.get();
-        let tell = || observer::tell(|| Event::Finished { task: TaskId(0), outcome });
+        let tell = || observer::tell_guards(|| Event::Finished { task: TaskId(0), outcome });
         // On the way out of one panic, an observer's own would end the process.
         if outcome == Outcome::Panicked { quietly(tell) } else { tell() }
     }
@@ -308,8 +324,18 @@ impl Drop for Root<'_> {
 pub struct Builder {
     clock: Option<Clock>,
     order: Order,
-    observers: Vec<Rc<dyn Observer>>,
+    observers: Vec<MakeWatch>,
+    warnings: Warnings,
     threads: Option<usize>,
+}
+
+/// Makes somebody who is told of events, when the loop that he is to watch is there.
+type MakeWatch = Box<dyn FnOnce(&Premises) -> io::Result<Watch>>;
+
+/// What is there of a loop before anybody watches it.
+pub(crate) struct Premises {
+    pub(crate) clock: Clock,
+    pub(crate) address: Address,
 }
 
 impl Builder {
@@ -328,7 +354,23 @@ impl Builder {
 
     /// Who is told of every event; nobody if not given. Given several times, each is told, in this order.
     pub fn observer(mut self, observer: Rc<dyn Observer>) -> Builder {
-        self.observers.push(observer);
+        self.observers.push(Box::new(|_| Ok(Watch::of_everything(observer))));
+        self
+    }
+
+    /// What the loop warns of, and how; if not given, what [`Warnings::default`] says, which is nothing in a release
+    /// build.
+    #[doc(alias = "set_debug")]
+    #[doc(alias = "slow_callback_duration")]
+    pub fn warnings(mut self, warnings: Warnings) -> Builder {
+        self.warnings = warnings;
+        self
+    }
+
+    /// Somebody who is told of events, and who needs the loop's address, or something of the system that it may
+    /// refuse.
+    pub(crate) fn attach(mut self, make: impl FnOnce(&Premises) -> io::Result<Watch> + 'static) -> Builder {
+        self.observers.push(Box::new(make));
         self
     }
 
@@ -345,20 +387,30 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the system has no descriptors left, or 4,096 loops are alive in this process.
+    /// If the system has no descriptors left, or 4,096 loops are alive in this process; or if what is to watch the
+    /// loop does not get the thread or the socket that it needs.
     pub fn build(self) -> io::Result<EventLoop> {
         let clock = self.clock.unwrap_or_else(Clock::real);
         // In a time of its own nothing takes time but other threads, and whoever waits for them says so when asked.
         let patience = Cell::new(if clock.is_real() { FIRST_PATIENCE } else { Duration::ZERO });
-        let (driver, unpark) = Driver::new(clock, self.threads)?;
-        let tasks = Rc::new(Tasks::new(Address::open(unpark)?));
-        let scheduler = Scheduler::new(tasks, self.order);
-        let observer = observer::all_of(self.observers);
-        let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), observer });
+        let (driver, unpark) = Driver::new(clock.clone(), self.threads)?;
+        let premises = Premises { clock, address: Address::open(unpark)? };
+        let lookout = Lookout::new(self.warnings.about_circles());
+        let watch = make_watches(self.observers, self.warnings, &premises).inspect_err(|_| {
+            premises.address.close();
+        })?;
+        let scheduler = Scheduler::new(Rc::new(Tasks::new(premises.address)), self.order);
+        let parts = Rc::new(Parts { scheduler, driver: Rc::new(driver), watch });
         let doorway = Rc::downgrade(&parts);
         parts.scheduler.tasks().set_doorway(doorway);
-        Ok(EventLoop { parts, patience })
+        Ok(EventLoop { parts, patience, lookout })
     }
+}
+
+fn make_watches(all: Vec<MakeWatch>, warnings: Warnings, premises: &Premises) -> io::Result<Option<Watch>> {
+    let mut watches = all.into_iter().map(|make| make(premises)).collect::<io::Result<Vec<Watch>>>()?;
+    watches.extend(warnings.watch(&premises.clock)?);
+    Ok(observer::all_of(watches))
 }
 
 impl fmt::Debug for Builder {
@@ -366,6 +418,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("clock", &self.clock)
             .field("order", &self.order)
+            .field("warnings", &self.warnings)
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }

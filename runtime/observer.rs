@@ -10,6 +10,9 @@
 //! The file also keeps two small facts of this thread that others ask for: who acts just now (the
 //! cause of the next wake), and what the current task said it waits for.
 //!
+//! A guard is an observer that wants a few events only: turns, the root's end, a panic that nobody reads, the
+//! loop's closing. Under a guard alone no other event is put together, and no primitive is given a number.
+//!
 //! Promises: with nobody watching, an event costs one branch; an observer is called with no borrow
 //! and no lock of the runtime held.
 //! Does not know: how any of the events come about.
@@ -343,7 +346,7 @@ thread_local! {
     /// because it is written at every turn and seldom read.
     static ACTOR: Cell<u64> = const { Cell::new(OUTSIDE) };
     static WAITS: Cell<Waits> = const { Cell::new(Waits::Foreign) };
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static WATCH: Cell<u8> = const { Cell::new(NOBODY) };
     /// Without a destructor, so that it is there in those of other thread-locals; it holds something
     /// only while the thread is inside a loop.
     static OBSERVER: ManuallyDrop<RefCell<Option<Rc<dyn Observer>>>> =
@@ -353,26 +356,64 @@ thread_local! {
     static NAMES: RefCell<BTreeMap<u32, Rc<str>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Makes `observer` the one that this thread's events go to.
+/// How much is told, as bits: whoever hears everything hears what a guard hears.
+const NOBODY: u8 = 0;
+const GUARD: u8 = 1;
+const EVERYTHING: u8 = 2;
+
+/// Somebody who is told of events.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    observer: Rc<dyn Observer>,
+    level: u8,
+}
+
+impl Watch {
+    /// It hears everything.
+    pub(crate) fn of_everything(observer: Rc<dyn Observer>) -> Watch {
+        Watch { observer, level: GUARD | EVERYTHING }
+    }
+
+    /// It wants what is told by [`tell_guards`], and must not mind the rest.
+    pub(crate) fn guard(observer: Rc<dyn Observer>) -> Watch {
+        Watch { observer, level: GUARD }
+    }
+}
+
+/// Makes `watch` the one that this thread's events go to.
 #[inline]
-pub(crate) fn watch(observer: Option<Rc<dyn Observer>>) {
-    if observer.is_some() || is_watched() {
-        WATCHED.set(observer.is_some());
-        let before = OBSERVER.with(|current| current.replace(observer));
+pub(crate) fn watch(watch: Option<Watch>) {
+    if watch.is_some() || has_guards() {
+        WATCH.set(watch.as_ref().map_or(NOBODY, |watch| watch.level));
+        let before = OBSERVER.with(|current| current.replace(watch.map(|watch| watch.observer)));
         drop(before);
     }
 }
 
-/// Whether anybody watches.
+/// Whether anybody watches who is more than a guard.
 #[inline]
 pub(crate) fn is_watched() -> bool {
-    WATCHED.get()
+    WATCH.get() & EVERYTHING != 0
+}
+
+/// Whether anybody hears what guards hear.
+#[inline]
+pub(crate) fn has_guards() -> bool {
+    WATCH.get() != NOBODY
 }
 
 /// Tells an event, which is only put together if somebody watches.
 #[inline]
 pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
-    if WATCHED.get() {
+    if is_watched() {
+        pass_on(event);
+    }
+}
+
+/// The same, and guards hear it, too.
+#[inline]
+pub(crate) fn tell_guards<'a>(event: impl FnOnce() -> Event<'a>) {
+    if has_guards() {
         pass_on(event);
     }
 }
@@ -609,16 +650,21 @@ impl fmt::Display for Resource {
     }
 }
 
-/// One observer that stands for `all`; nobody if there are none.
-pub(crate) fn all_of(mut all: Vec<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
-    if all.len() > 1 { Some(Rc::new(Several(all))) } else { all.pop() }
+/// One that stands for `all`; nobody if there are none.
+pub(crate) fn all_of(mut all: Vec<Watch>) -> Option<Watch> {
+    if all.len() > 1 {
+        let level = all.iter().fold(NOBODY, |level, watch| level | watch.level);
+        Some(Watch { observer: Rc::new(Several(all)), level })
+    } else {
+        all.pop()
+    }
 }
 
 /// Tells every one, in order.
-struct Several(Vec<Rc<dyn Observer>>);
+struct Several(Vec<Watch>);
 
 impl Observer for Several {
     fn event(&self, event: &Event<'_>) {
-        self.0.iter().for_each(|observer| observer.event(event));
+        self.0.iter().for_each(|watch| watch.observer.event(event));
     }
 }

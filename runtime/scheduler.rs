@@ -165,7 +165,8 @@ impl Scheduler {
         let mut cx = Context::from_waker(&waker);
         let polled = panic::catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_any(&mut cx)));
         let waits = observer::take_waits();
-        let tell_ended = move |pending| observer::tell(move || Event::PollEnded { task: TaskId::of(serial), pending });
+        let tell_ended =
+            move |pending| observer::tell_guards(move || Event::PollEnded { task: TaskId::of(serial), pending });
         match polled {
             Ok(Poll::Pending) => {
                 tell_ended(true);
@@ -187,7 +188,7 @@ impl Scheduler {
         // A panic here is the caller's own: it leaves through block_on.
         let done = poll_root(&mut Context::from_waker(&waker));
         let waits = observer::take_waits();
-        observer::tell(move || Event::PollEnded { task: TaskId(0), pending: !done });
+        observer::tell_guards(move || Event::PollEnded { task: TaskId(0), pending: !done });
         if !done {
             self.tasks.end_root_turn(key, waits);
         }
@@ -203,7 +204,7 @@ impl OnStage<'_> {
     fn is_now(&self, key: Key, serial: u64) {
         self.0.set_current(key);
         observer::set_acting_task(serial);
-        observer::tell(move || Event::PollStarted { task: TaskId::of(serial) });
+        observer::tell_guards(move || Event::PollStarted { task: TaskId::of(serial) });
     }
 }
 

@@ -279,7 +279,7 @@ impl Tasks {
     }
 
     /// The turn of the next in line.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_turn(&self) -> Option<Turn> {
         let mut queue = self.queue.borrow_mut();
         let (key, serial, task) = queue.pop()?;
@@ -302,7 +302,8 @@ impl Tasks {
     }
 
     /// Puts a pending future back, or finishes the task if it was cancelled meanwhile.
-    #[inline]
+    // Always: every turn ends here, also those few that are taken out of line.
+    #[inline(always)]
     pub(crate) fn end_turn(&self, key: Key, future: Body, now_waits: Waits) {
         let mut queue = self.queue.borrow_mut();
         if let Some(Task { stage: Stage::Alive(body), waits, doomed: false, .. }) = queue.get_mut(key) {
@@ -524,10 +525,18 @@ impl Tasks {
     /// The keys of all tasks that are not over, in order of spawning, the root behind them.
     pub(crate) fn keys(&self) -> Vec<Key> {
         let queue = self.queue.borrow();
-        let alive = queue.iter().filter(|(_, _, task)| !matches!(task.stage, Stage::Finished(_)));
+        let alive = queue.iter().filter(|(_, _, task)| !task.is_over());
         let mut keys: Vec<(u64, Key)> = alive.map(|(key, serial, _)| (serial, key)).collect();
         keys.sort_unstable_by_key(|&(serial, _)| serial);
         keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Those that wait for a lock or for another task, with how many turns they have had.
+    pub(crate) fn waiting_for_others(&self) -> Vec<(Key, TaskId, u32)> {
+        let queue = self.queue.borrow();
+        let waits = |task: &Task| matches!(task.waits, Waits::Lock | Waits::Task) && !task.is_over();
+        let waiting = queue.iter().filter(|(_, _, task)| waits(task));
+        waiting.map(|(key, serial, task)| (key, TaskId::of(serial), task.polls)).collect()
     }
 
     /// Tells whoever watches now of all whose end is reported to a party.
@@ -550,6 +559,20 @@ impl Tasks {
             queue.iter().filter_map(|(key, serial, task)| self.info(key, serial, task)).collect();
         all.sort_unstable_by_key(|info| info.id);
         all
+    }
+
+    /// Shows the name and the spawn site of the task whose turn it is, and makes nothing.
+    pub(crate) fn show_current(&self, show: impl FnOnce(Option<&str>, &'static Location<'static>)) {
+        let key = self.current.get();
+        let (queue, names) = (self.queue.borrow(), self.names.borrow());
+        if let (Some(task), Some(serial)) = (queue.get(key), queue.serial(key)) {
+            let name = if matches!(task.stage, Stage::Root) {
+                Some(ROOT_NAME)
+            } else {
+                names.get(&serial).map(|name| &**name)
+            };
+            show(name, task.site);
+        }
     }
 
     /// What is known of the task whose turn it is.
@@ -581,10 +604,10 @@ fn announce(task: TaskId, name: Option<&str>, site: &'static Location<'static>) 
 fn tell_unread(serial: u64, site: Option<&'static Location<'static>>, result: &TaskResult) {
     if let (Err(error), Some(site)) = (result, site)
         && error.is_panic()
-        && observer::is_watched()
+        && observer::has_guards()
     {
         let (task, text) = (TaskId::of(serial), error.to_string());
-        observer::tell(|| Event::Unread { task, site, text: &text });
+        observer::tell_guards(|| Event::Unread { task, site, text: &text });
     }
 }
 
@@ -593,6 +616,10 @@ impl Task {
     fn new(stage: Stage, site: &'static Location<'static>) -> Task {
         let listener = Listener::nobody();
         Task { stage, listener, site, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Finished(_))
     }
 
     /// Out of the line, and into its turn.

@@ -40,6 +40,7 @@ fn whatever_needs_a_loop_says_so_at_the_line_of_the_call() {
     assert_refused!("TaskGroup::spawn() needs a running loop", TaskGroup::<(), ()>::new().spawn(async { Ok(()) }));
     assert_refused!("spawn_named() needs a running loop", spawn_named("name", async {}));
     assert_refused!("all_tasks() needs a running loop", all_tasks());
+    assert_refused!("dump() needs a running loop", roundel::study::dump());
     assert_refused!("Handle::current() needs a running loop", Handle::current());
     assert_refused!("sleep() needs a running loop", sleep(millis(1)));
     assert_refused!("sleep_until() needs a running loop", sleep_until(Instant::FAR));

@@ -14,6 +14,9 @@
 //! | a semaphore names who took permits last | a_semaphore_names_who_took_its_permits_last |
 //! | a moment that never comes | a_moment_that_never_comes |
 //! | several waits of one task | a_task_with_two_branches_names_both |
+//! | a circle while others run on | a_circle_is_reported_while_others_run_on |
+//! | a lock that is only held long is no circle | a_lock_held_for_long_is_no_circle |
+//! | a wait that may end otherwise is no circle | a_circle_that_a_timeout_may_break_is_not_reported |
 //! | a picture of it | the_picture_has_every_task_and_an_arrow_for_every_wait |
 //! | `block_on` panics with the same text | block_on_panics_with_the_explanation |
 //! | the loop lives on | after_a_deadlock_the_loop_goes_on |
@@ -33,13 +36,13 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use roundel::net::TcpListener;
-use roundel::study::{Deadlock, Why};
+use roundel::study::{Deadlock, Warning, Warnings, Why};
 use roundel::sync::{Barrier, Condition, Event, Lock, OnceCell, Queue, Semaphore, oneshot};
 use roundel::{
     Actor, Clock, EventLoop, Observer, TaskGroup, as_completed, gather, sleep, sleep_until, spawn, spawn_named,
@@ -628,4 +631,75 @@ fn the_picture_has_every_task_and_an_arrow_for_every_wait() {
     // Three in the circle, two beside it, and no arrow to nobody.
     assert_eq!((svg.matches("class=\"wait red\"").count(), svg.matches("class=\"wait\"").count()), (3, 2));
     assert_eq!(svg, deadlock.clone().svg(), "the same deadlock, the same picture");
+}
+
+/// A loop in virtual time, and what it warned of.
+fn warned_loop() -> (EventLoop, Arc<Mutex<Vec<String>>>) {
+    let warned = Arc::new(Mutex::new(Vec::new()));
+    let hears = warned.clone();
+    let tell = move |warning: &Warning| {
+        if let Warning::Circle(circle) = warning {
+            hears.lock().unwrap().push(plain(circle));
+        }
+    };
+    let warnings = Warnings::new().to(tell);
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).warnings(warnings).build().unwrap();
+    (event_loop, warned)
+}
+
+#[test]
+fn a_circle_is_reported_while_others_run_on() {
+    let (event_loop, warned) = warned_loop();
+    event_loop.block_on(async {
+        let [a, b] = ["a", "b"].map(named);
+        drop(spawn_named("T1", take_both(a.clone(), b.clone())));
+        drop(spawn_named("T2", take_both(b, a.clone())));
+        drop(spawn_named("innocent", async move { drop(a.acquire().await) }));
+        for _ in 0..60 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let expected = r#"deadlock: 2 tasks wait for each other in a circle
+  task 1 "T1" (spawned at HERE) holds Lock "a" (taken at HERE)
+    and waits for Lock "b" (at HERE), held by task 2 "T2" (taken at HERE)
+  task 2 "T2" (spawned at HERE) holds Lock "b" (taken at HERE)
+    and waits for Lock "a" (at HERE), held by task 1 "T1" (taken at HERE)"#;
+    assert_eq!(*warned.lock().unwrap(), [expected], "once, without those behind it");
+}
+
+#[test]
+fn a_lock_held_for_long_is_no_circle() {
+    let (event_loop, warned) = warned_loop();
+    let polls = event_loop.block_on(async {
+        let lock = named("a");
+        let guard = lock.acquire().await;
+        let theirs = lock.clone();
+        let waits = spawn(async move { drop(theirs.acquire().await) });
+        for _ in 0..60 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let polls = roundel::all_tasks().into_iter().find(|task| task.id == waits.id()).unwrap().polls;
+        drop(guard);
+        waits.await.unwrap();
+        polls
+    });
+    assert_eq!(polls, 2, "it began to wait, and was asked once");
+    assert!(warned.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_circle_that_a_timeout_may_break_is_not_reported() {
+    let (event_loop, warned) = warned_loop();
+    event_loop.block_on(async {
+        let patient = async |first: Rc<Lock<()>>, second: Rc<Lock<()>>| {
+            let _first = first.acquire().await;
+            yield_now().await;
+            let gave_up = roundel::timeout(Duration::from_secs(30), async { drop(second.acquire().await) }).await;
+            gave_up.is_err()
+        };
+        let [a, b] = ["a", "b"].map(named);
+        let (one, other) = roundel::gather!(patient(a.clone(), b.clone()), patient(b, a)).await;
+        assert!(one || other);
+    });
+    assert!(warned.lock().unwrap().is_empty());
 }

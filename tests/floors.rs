@@ -32,11 +32,12 @@ const FLOORS: [&[&str]; 8] = [
         "order",
         "join_error",
         "study/census",
+        "study/words",
     ],
     &["task", "answer", "study/deadlock"],
     &["join_handle", "home", "waker"],
-    &["scheduler", "driver"],
-    &["context", "study/inquest", "event_loop"],
+    &["scheduler", "driver", "study/watchdog"],
+    &["context", "study/inquest", "study/warnings", "event_loop"],
     &["spawn", "time", "net", "gather", "as_completed", "group", "thread", "handle"],
     &["study"],
 ];
@@ -44,7 +45,7 @@ const FLOORS: [&[&str]; 8] = [
 /// Who may import from the same floor, and what.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("waker", &["home"]),
-    ("event_loop", &["context", "study/inquest"]),
+    ("event_loop", &["context", "study/inquest", "study/warnings"]),
     ("study/inquest", &["context"]),
     ("handle", &["spawn"]),
     ("observer", &["clock"]),

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use roundel::{Clock, EventLoop};
+use roundel::{Builder, Clock, EventLoop};
 
 /// What the command line said.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,9 +50,17 @@ impl Flags {
 
     /// The same, with a line that says what it does, for whoever sees it recorded.
     pub(crate) fn event_loop_titled(self, title: &str) -> EventLoop {
+        self.builder_titled(title).build().expect("the system has descriptors left for a loop")
+    }
+
+    /// The same, for who wants more of it.
+    pub(crate) fn builder(self) -> Builder {
+        self.builder_titled("")
+    }
+
+    fn builder_titled(self, title: &str) -> Builder {
         let clock = if self.virtual_clock { Clock::virtual_time() } else { Clock::real() };
-        let builder = record::watched(EventLoop::builder().clock(clock), self.record, title);
-        builder.build().expect("the system has descriptors left for a loop")
+        record::watched(EventLoop::builder().clock(clock), self.record, title)
     }
 
     /// `few` where it is recorded, since nobody can read a picture of thousands; else `all`.

@@ -94,7 +94,6 @@ pub(crate) enum Behind {
 /// A lock, a semaphore, a family: whatever is held, waited for or joined.
 #[derive(Debug, Default)]
 pub(crate) struct Thing {
-    pub(crate) name: Option<Rc<str>>,
     /// Who took it and did not give it back, oldest first.
     pub(crate) holders: Vec<Holder>,
     /// In line for it, in order of coming.
@@ -153,7 +152,7 @@ impl Census {
     }
 
     fn thing(&mut self, resource: Resource) -> &mut Thing {
-        self.things.entry(resource).or_insert_with(|| Thing { name: resource.name(), ..Thing::default() })
+        self.things.entry(resource).or_default()
     }
 
     fn begin_poll(&mut self, task: TaskId) {
@@ -300,5 +299,110 @@ pub(crate) struct Taker(pub(crate) RefCell<Census>);
 impl Observer for Taker {
     fn event(&self, event: &Event<'_>) {
         self.0.borrow_mut().apply(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Outcome;
+
+    const LOCK: Resource = Resource { kind: Waits::Lock, number: 1 };
+    const FAMILY: Resource = Resource { kind: Waits::Children, number: 2 };
+
+    fn task(number: u64) -> Actor {
+        Actor::Task(TaskId(number))
+    }
+
+    /// A census of three tasks, numbered from 1.
+    fn of_three() -> Census {
+        let mut census = Census::default();
+        for number in 1..=3 {
+            let site = Location::caller();
+            census.apply(&Event::Spawned { task: TaskId(number), name: None, site, by: Actor::Outside });
+        }
+        census
+    }
+
+    fn take(census: &mut Census, number: u64) {
+        census.apply(&Event::Acquired { by: task(number), resource: LOCK, site: Location::caller() });
+    }
+
+    /// A poll in which the task says that it waits for these.
+    fn poll(census: &mut Census, number: u64, waits: &[(Resource, observer::Behind<'_>)]) {
+        let id = TaskId(number);
+        census.apply(&Event::PollStarted { task: id });
+        for &(resource, behind) in waits {
+            census.apply(&Event::Waiting { by: task(number), resource, site: None, behind });
+        }
+        census.apply(&Event::PollEnded { task: id, pending: true });
+    }
+
+    fn line(census: &Census) -> Vec<u64> {
+        census.things.get(&LOCK).map_or(Vec::new(), |lock| lock.line.iter().map(|id| id.0).collect())
+    }
+
+    #[test]
+    fn a_line_is_in_order_of_coming_and_who_says_nothing_more_has_left_it() {
+        let mut census = of_three();
+        take(&mut census, 1);
+        for number in [2, 3, 2] {
+            poll(&mut census, number, &[(LOCK, observer::Behind::Anyone)]);
+        }
+        assert_eq!(line(&census), [2, 3]);
+        poll(&mut census, 2, &[]);
+        assert_eq!(line(&census), [3]);
+        census.apply(&Event::Finished { task: TaskId(3), outcome: Outcome::Cancelled });
+        assert_eq!(line(&census), [0_u64; 0]);
+    }
+
+    #[test]
+    fn who_has_it_is_whoever_took_it_last_and_did_not_give_it_back() {
+        let mut census = of_three();
+        take(&mut census, 1);
+        census.apply(&Event::Released { by: task(1), resource: LOCK });
+        take(&mut census, 2);
+        assert_eq!(census.held_by(TaskId(1)).count(), 0);
+        assert_eq!(census.held_by(TaskId(2)).map(|(resource, _)| resource).collect::<Vec<_>>(), [LOCK]);
+        // A guard that was handed to another task is dropped there.
+        census.apply(&Event::Released { by: task(3), resource: LOCK });
+        assert_eq!(census.held_by(TaskId(2)).count(), 0);
+    }
+
+    #[test]
+    fn a_holder_that_is_over_is_named_as_long_as_it_holds() {
+        let mut census = of_three();
+        let site = Location::caller();
+        census.apply(&Event::Spawned { task: TaskId(4), name: Some("gone"), site, by: Actor::Outside });
+        take(&mut census, 4);
+        census.apply(&Event::Finished { task: TaskId(4), outcome: Outcome::Returned });
+        assert_eq!(census.name_of(TaskId(4)), "task 4 \"gone\"");
+        census.apply(&Event::Released { by: Actor::Outside, resource: LOCK });
+        assert_eq!(census.name_of(TaskId(4)), "task 4");
+    }
+
+    #[test]
+    fn a_family_is_those_of_it_who_are_not_over() {
+        let mut census = of_three();
+        for number in [2, 3] {
+            census.apply(&Event::Member { family: FAMILY, task: TaskId(number) });
+        }
+        census.apply(&Event::Finished { task: TaskId(2), outcome: Outcome::Returned });
+        poll(&mut census, 1, &[(FAMILY, observer::Behind::Members)]);
+        let Behind::Members(members) = &census.task(TaskId(1)).expect("it is there").waits[0].behind else { panic!() };
+        assert_eq!(members.iter().map(|id| id.0).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn what_is_over_takes_no_room() {
+        let mut census = of_three();
+        take(&mut census, 1);
+        census.apply(&Event::Member { family: FAMILY, task: TaskId(2) });
+        poll(&mut census, 2, &[(LOCK, observer::Behind::Anyone), (FAMILY, observer::Behind::Members)]);
+        census.apply(&Event::Released { by: task(1), resource: LOCK });
+        for number in 1..=3 {
+            census.apply(&Event::Finished { task: TaskId(number), outcome: Outcome::Returned });
+        }
+        assert!(census.tasks.is_empty() && census.things.is_empty() && census.gone.is_empty(), "{census:?}");
     }
 }

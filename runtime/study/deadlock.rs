@@ -22,8 +22,9 @@ use crate::study::census::{Behind, Census, Resident, Wait};
 /// Why nothing will ever happen on a loop again: the error of
 /// [`EventLoop::try_block_on`](crate::EventLoop::try_block_on), and what `block_on` panics with.
 ///
-/// Its text (by `Display`) names every task that waits, what for, and who has it, with the lines of the calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Its text names every task that waits, what for, and who has it, with the lines of the calls. (`Debug` gives the
+/// same as `Display`: a `main` that returns it prints it, and ends with status 1.)
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlock {
     /// Every task that is stuck, in order of spawning.
@@ -32,6 +33,9 @@ pub struct Deadlock {
     /// one before waits for. A task that waits for itself is a cycle of one.
     pub cycles: Vec<Vec<TaskId>>,
 }
+
+/// Whom to tell of a circle while others run on.
+pub(crate) type TellCircle = Box<dyn Fn(Deadlock)>;
 
 /// A task that waits for what will never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,13 +117,17 @@ impl Deadlock {
         Deadlock { tasks, cycles }
     }
 
-    /// The part of it that is certain though others may still run: the cycles of tasks that wait for one thing each.
-    pub(crate) fn certain_part(mut self) -> Option<Deadlock> {
-        let certain = |task: &TaskId| self.task(*task).is_some_and(|task| task.waits.len() == 1);
-        self.cycles = self.cycles.iter().filter(|cycle| cycle.iter().all(certain)).cloned().collect();
-        let in_one = |task: &Stuck| self.cycles.iter().any(|cycle| cycle.contains(&task.id));
-        self.tasks = self.tasks.iter().filter(|task| in_one(task)).cloned().collect();
-        (!self.cycles.is_empty()).then_some(self)
+    /// Keeps what is certain though others may still run: the cycles of tasks that wait for one thing each, as far
+    /// as `wanted` says so, and their tasks.
+    pub(crate) fn keep_certain(&mut self, wanted: impl Fn(&Vec<TaskId>) -> bool) {
+        let mut cycles = std::mem::take(&mut self.cycles);
+        cycles.retain(|cycle| wanted(cycle) && cycle.iter().all(|&id| self.waits_for_one_thing(id)));
+        self.tasks.retain(|task| cycles.iter().any(|cycle| cycle.contains(&task.id)));
+        self.cycles = cycles;
+    }
+
+    fn waits_for_one_thing(&self, id: TaskId) -> bool {
+        self.task(id).is_some_and(|task| task.waits.len() == 1)
     }
 
     fn task(&self, id: TaskId) -> Option<&Stuck> {
@@ -229,6 +237,12 @@ impl fmt::Display for Deadlock {
             write!(f, "\n also waiting:")?;
         }
         rest.into_iter().try_for_each(|task| self.explain(f, task))
+    }
+}
+
+impl fmt::Debug for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

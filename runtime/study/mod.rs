@@ -3,11 +3,15 @@
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
 //! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
 
+mod ask;
 pub(crate) mod census;
 pub(crate) mod deadlock;
+mod dump;
 pub(crate) mod inquest;
+mod inspect;
 #[cfg(feature = "record")]
 mod lane;
+mod queries;
 #[cfg(feature = "record")]
 pub mod page;
 #[cfg(feature = "record")]
@@ -28,8 +32,13 @@ pub mod timeline;
 pub mod trace;
 #[cfg(feature = "record")]
 mod wait_graph;
+pub(crate) mod warnings;
+mod watchdog;
+mod words;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
+pub use dump::dump;
+pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};
 

@@ -1,0 +1,710 @@
+//! What a loop tells those who ask while it runs: by a dump, on a signal, and at the inspector's socket.
+//!
+//! | promise | test |
+//! |---|---|
+//! | a dump lists every task with its state, from within and from outside | a_dump_lists_every_task_with_its_state |
+//! | a signal prints one, and says whose poll hangs | a_signal_prints_a_dump_and_tells_of_a_poll_that_hangs |
+//! | a signal that cannot be caught is an error | a_signal_that_cannot_be_caught_is_refused |
+//! | ps, tree | ps_and_tree_show_who_is_there_and_what_each_waits_for |
+//! | who spawned somebody and is over | a_task_whose_spawner_is_over_stands_by_itself |
+//! | locks: holders and lines | locks_show_who_holds_and_who_stands_in_line |
+//! | why: the chain to its end | why_follows_the_waits_to_their_end |
+//! | why: a circle is named | why_names_the_circle |
+//! | a circle that may yet be left is not called hopeless | a_circle_with_a_way_out_is_not_called_hopeless |
+//! | why of a crowd is cut | of_a_crowd_why_names_the_nearest |
+//! | errors are clear | a_request_that_makes_no_sense_is_an_error_that_says_what_does |
+//! | a long line, a silent client, one that goes away, many at once | a_client_that_misbehaves_harms_nobody, many_clients_are_answered_at_once |
+//! | a loop that hangs does not hang the inspector | a_loop_that_hangs_in_a_poll_is_told_on |
+//! | nor does one that is not run | a_loop_that_nobody_runs_is_told_on |
+//! | the socket is private, and goes with the loop | the_socket_is_for_its_user_only_and_goes_with_the_loop |
+//! | a stale socket is replaced, nothing else is | a_stale_socket_is_replaced_and_nothing_else_is |
+//! | another's socket at the path stays | what_somebody_else_put_at_the_path_stays |
+//! | two loops of one thread are told apart | two_loops_of_one_thread_are_told_apart |
+//! | an inspector keeps nobody from being declared dead | an_inspected_loop_still_says_that_it_is_deadlocked |
+//! | the program `inspect` asks the program `echo` | the_echo_server_is_asked_while_it_serves |
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::env;
+use std::fs;
+use std::future::pending;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use roundel::net::TcpListener;
+use roundel::study::dump;
+use roundel::sync::{Event, Lock, Semaphore};
+use roundel::{Clock, EventLoop, gather, sleep, spawn, spawn_named, to_thread, yield_now};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A path of our own, in a folder that goes when this does.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let folder = env::temp_dir().join(format!("roundel-inspect-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A loop on a clock that stands still, which can be asked at a socket.
+fn inspected(name: &str) -> (Scratch, EventLoop) {
+    let scratch = Scratch::new(name);
+    let event_loop = EventLoop::builder().clock(Clock::manual()).inspect(scratch.path()).build().unwrap();
+    (scratch, event_loop)
+}
+
+/// The answer to one request, from a thread of its own, with the name of this file cut down to `here`.
+fn ask(path: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(b"\n").unwrap();
+    rest_of(&mut stream)
+}
+
+fn rest_of(stream: &mut UnixStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.replace(file!(), "here")
+}
+
+/// Asks the loop this is awaited in, from a thread: meanwhile the loop is at rest.
+async fn asked(scratch: &Scratch, request: &str) -> String {
+    let (path, request) = (scratch.path(), request.to_owned());
+    to_thread(move || ask(&path, &request)).await.unwrap()
+}
+
+#[test]
+fn a_dump_lists_every_task_with_its_state() {
+    let event_loop = EventLoop::builder().clock(Clock::manual()).build().unwrap();
+    let line = line!() + 1;
+    let inside = event_loop.block_on(async {
+        drop(spawn_named("sleeper", sleep(Duration::from_secs(1))));
+        drop(spawn(pending::<()>()));
+        yield_now().await;
+        drop(spawn(async {}));
+        dump()
+    });
+    let expected = format!(
+        "4 tasks
+task  name     state    waits for          polls  spawned at
+0     main     running  -                  2      here:{line}
+1     sleeper  waiting  Timer              1      here:{}
+2     -        waiting  something foreign  1      here:{}
+3     -        ready    its turn           0      here:{}
+",
+        line + 1,
+        line + 2,
+        line + 4
+    );
+    assert_eq!(inside.replace(file!(), "here"), expected);
+    let outside = event_loop.dump();
+    assert!(outside.starts_with("3 tasks\n") && !outside.contains("main"), "{outside}");
+}
+
+/// Not a test of its own: a process that prints what it does when it gets a signal.
+#[test]
+fn the_signalled_child() {
+    if env::var_os("ROUNDEL_SIGNALLED_CHILD").is_none() {
+        return;
+    }
+    let event_loop = EventLoop::builder().dump_on_signal(Signal::USR1.as_raw()).build().unwrap();
+    let next_line = || std::io::stdin().lines().next();
+    event_loop.block_on(async {
+        drop(spawn_named("sleeper", sleep(Duration::from_secs(3600))));
+        yield_now().await;
+        eprintln!("at rest");
+        to_thread(next_line).await.unwrap();
+        let hangs = spawn_named("hangs", async move {
+            eprintln!("hanging");
+            next_line()
+        });
+        let _ = hangs.await;
+    });
+    // The loop is no more, and the signal does nothing.
+    drop(event_loop);
+    eprintln!("over");
+    next_line();
+}
+
+#[test]
+fn a_signal_prints_a_dump_and_tells_of_a_poll_that_hangs() {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["the_signalled_child", "--exact", "--test-threads", "1", "--nocapture"])
+        .env("ROUNDEL_SIGNALLED_CHILD", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut says = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut hears = child.stdin.take().unwrap();
+    let pid = Pid::from_child(&child);
+    let signal = || kill_process(pid, Signal::USR1).unwrap();
+    let mut until = |text: &str| says.by_ref().find(|line| line.contains(text)).unwrap_or_default();
+
+    until("at rest");
+    signal();
+    assert_eq!(until("roundel, on signal"), format!("roundel, on signal {}: 2 tasks", Signal::USR1.as_raw()));
+    let row = until("sleeper");
+    assert!(row.starts_with("1     sleeper  waiting  Timer "), "{row}");
+
+    writeln!(hears).unwrap();
+    until("hanging");
+    signal();
+    let hangs = until("roundel, on signal");
+    assert!(hangs.contains(": the loop hangs: task 2 \"hangs\" (spawned at tests"), "{hangs}");
+    assert!(hangs.contains(" has been in one poll for "), "{hangs}");
+
+    writeln!(hears).unwrap();
+    until("over");
+    signal();
+    writeln!(hears).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_that_cannot_be_caught_is_refused() {
+    let error = EventLoop::builder().dump_on_signal(Signal::KILL.as_raw()).build().unwrap_err();
+    assert_eq!(error.to_string(), "dump_on_signal(): signal 9 cannot be caught; SIGUSR1 can");
+}
+
+#[test]
+fn ps_and_tree_show_who_is_there_and_what_each_waits_for() {
+    let (scratch, event_loop) = inspected("ps");
+    let line = line!() + 1;
+    let (ps, tree) = event_loop.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let parent = spawn_named("parent", async move {
+            let child = spawn_named("child", sleep(Duration::from_millis(2500)));
+            drop(spawn(pending::<()>()));
+            child.await
+        });
+        drop(spawn_named("server", async move { listener.accept().await.map(|_| ()) }));
+        drop(spawn(async move { parent.await.is_ok() }));
+        yield_now().await;
+        yield_now().await;
+        (asked(&scratch, "ps").await, asked(&scratch, "tree").await)
+    });
+    let expected = format!(
+        "\
+task  name    state    waits for                         polls  spawned at
+0     main    waiting  a closure on a thread             3      here:{line}
+1     parent  waiting  task 4 \"child\"                    1      here:{}
+2     server  waiting  Socket 1                          1      here:{}
+3     -       waiting  task 1 \"parent\"                   1      here:{}
+4     child   waiting  Timer, in 2.5s                    1      here:{}
+5     -       waiting  something unknown to the runtime  1      here:{}
+",
+        line + 2,
+        line + 7,
+        line + 8,
+        line + 3,
+        line + 4,
+    );
+    assert_eq!(ps, expected);
+    let expected = "\
+task 0 \"main\": waiting for a closure on a thread
+├── task 1 \"parent\": waiting for task 4 \"child\"
+│   ├── task 4 \"child\": waiting for Timer, in 2.5s
+│   └── task 5: waiting for something unknown to the runtime
+├── task 2 \"server\": waiting for Socket 1
+└── task 3: waiting for task 1 \"parent\"
+";
+    assert_eq!(tree, expected);
+}
+
+#[test]
+fn a_task_whose_spawner_is_over_stands_by_itself() {
+    let (scratch, event_loop) = inspected("orphan");
+    drop(event_loop.spawn(pending::<()>()));
+    let tree = event_loop.block_on(async {
+        spawn(async { drop(spawn_named("orphan", pending::<()>())) }).await.unwrap();
+        yield_now().await;
+        asked(&scratch, "tree").await
+    });
+    let expected = "\
+task 0 \"main\": waiting for a closure on a thread
+task 1: waiting for something unknown to the runtime
+task 3 \"orphan\": waiting for something unknown to the runtime (spawned by task 2, which is over)
+";
+    assert_eq!(tree, expected);
+}
+
+#[test]
+fn locks_show_who_holds_and_who_stands_in_line() {
+    let (scratch, event_loop) = inspected("locks");
+    let line = line!() + 4;
+    let (before, during, after) = event_loop.block_on(async {
+        let before = asked(&scratch, "locks").await;
+        let (lock, permits) = (Rc::new(Lock::new(()).named("a")), Rc::new(Semaphore::new(2).named("pool")));
+        let held = lock.acquire().await;
+        let permit = permits.acquire().await.unwrap();
+        for name in ["T1", "T2"] {
+            let (lock, permits) = (lock.clone(), permits.clone());
+            drop(spawn_named(name, async move {
+                let _permit = permits.acquire().await;
+                let _held = lock.acquire().await;
+            }));
+        }
+        yield_now().await;
+        let during = asked(&scratch, "locks").await;
+        drop((held, permit));
+        for _ in 0..4 {
+            yield_now().await;
+        }
+        (before, during, asked(&scratch, "locks").await)
+    });
+    assert_eq!(before, "no lock and no semaphore is held or waited for\n");
+    assert_eq!(before, after);
+    let expected = format!(
+        "\
+Lock \"a\"
+  held by task 0 \"main\" (taken at here:{0})
+  1 in line: task 1 \"T1\" (at here:{3})
+Semaphore \"pool\"
+  held by task 0 \"main\" (taken at here:{1})
+  held by task 1 \"T1\" (taken at here:{2})
+  1 in line: task 2 \"T2\" (at here:{2})
+",
+        line,
+        line + 1,
+        line + 5,
+        line + 6,
+    );
+    assert_eq!(during, expected);
+}
+
+#[test]
+fn why_follows_the_waits_to_their_end() {
+    let (scratch, event_loop) = inspected("why");
+    let line = line!() + 1;
+    let [by_number, by_name, ready] = event_loop.block_on(async {
+        let lock = Rc::new(Lock::new(()).named("a"));
+        let holder = lock.clone();
+        let slow = spawn_named("slow", async move {
+            let _held = holder.acquire().await;
+            sleep(Duration::from_secs(3)).await;
+        });
+        let next = spawn(async move { drop(lock.acquire().await) });
+        drop(spawn_named("last", async move { next.await.is_ok() && slow.await.is_ok() }));
+        yield_now().await;
+        yield_now().await;
+        [asked(&scratch, "why 3").await, asked(&scratch, "why last").await, asked(&scratch, "why task 0").await]
+    });
+    let expected = format!(
+        "\
+task 3 \"last\" (spawned at here:{})
+  waits for task 2 (at here:{}) to end
+task 2 (spawned at here:{})
+  waits for Lock \"a\" (at here:{}), held by task 1 \"slow\" (taken at here:{})
+task 1 \"slow\" (spawned at here:{})
+  waits for Timer, in 3s (at here:{})
+",
+        line + 8,
+        line + 8,
+        line + 7,
+        line + 7,
+        line + 4,
+        line + 3,
+        line + 5,
+    );
+    assert_eq!(by_number, expected);
+    assert_eq!(by_name, expected);
+    assert!(ready.starts_with("task 0 \"main\" (spawned at here:"), "{ready}");
+    assert!(ready.contains("\n  waits for a closure on a thread"), "{ready}");
+}
+
+/// Two tasks with a lock each, who want the other's, and a third who stands behind them.
+fn in_a_circle(named: [&'static str; 2], way_out: bool) {
+    let [a, b] = [0, 1].map(|_| Rc::new(Lock::new(())));
+    let out = Rc::new(Event::new());
+    for (name, first, second) in [(named[0], a.clone(), b.clone()), (named[1], b, a)] {
+        let out = out.clone();
+        drop(spawn_named(name, async move {
+            let _first = first.acquire().await;
+            yield_now().await;
+            if way_out {
+                futures::future::select(Box::pin(out.wait()), second.acquire()).await;
+            } else {
+                drop(second.acquire().await);
+            }
+        }));
+    }
+}
+
+#[test]
+fn why_names_the_circle() {
+    let (scratch, event_loop) = inspected("circle");
+    let why = event_loop.block_on(async {
+        in_a_circle(["T1", "T2"], false);
+        yield_now().await;
+        yield_now().await;
+        asked(&scratch, "why T2").await
+    });
+    assert!(why.contains("task 2 \"T2\" (spawned at "), "{why}");
+    assert_eq!(why.lines().count(), 5, "each task once: {why}");
+    let last = why.lines().last().unwrap();
+    assert_eq!(last, "a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; none of them ever goes on");
+}
+
+#[test]
+fn a_circle_with_a_way_out_is_not_called_hopeless() {
+    let (scratch, event_loop) = inspected("way-out");
+    let why = event_loop.block_on(async {
+        in_a_circle(["T1", "T2"], true);
+        yield_now().await;
+        yield_now().await;
+        asked(&scratch, "why T1").await
+    });
+    let last = why.lines().last().unwrap();
+    let hope = "a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; only what else they wait for can end it";
+    assert_eq!(last, hope, "{why}");
+}
+
+#[test]
+fn of_a_crowd_why_names_the_nearest() {
+    let (scratch, event_loop) = inspected("crowd");
+    let why = event_loop.block_on(async {
+        drop(spawn_named("all", async { gather((0..100).map(|_| pending::<()>())).await.len() }));
+        yield_now().await;
+        yield_now().await;
+        asked(&scratch, "why all").await
+    });
+    assert!(why.contains("\n  waits for 100 tasks, task 2 to task 101 to end\n"), "{why}");
+    assert!(why.ends_with("\nand 69 more, and whoever they wait for\n"), "{why}");
+}
+
+#[test]
+fn a_request_that_makes_no_sense_is_an_error_that_says_what_does() {
+    let (scratch, event_loop) = inspected("errors");
+    let known = "ask ps, tree, locks or why TASK (a number or a name)";
+    for (request, error) in [
+        ("frobnicate", format!("unknown request \"frobnicate\": {known}")),
+        ("", format!("an empty request: {known}")),
+        ("ps aux", format!("ps stands alone: {known}")),
+        ("why", "why needs a task: its number or its name".to_owned()),
+        (
+            "why nobody",
+            "there is no task \"nobody\": it is over, or never was; ps lists those that are there".to_owned(),
+        ),
+    ] {
+        assert_eq!(event_loop.block_on(asked(&scratch, request)), format!("error: {error}\n"));
+    }
+}
+
+#[test]
+fn a_client_that_misbehaves_harms_nobody() {
+    let (scratch, event_loop) = inspected("misbehaves");
+    event_loop.block_on(async {
+        let path = scratch.path();
+        let silent = UnixStream::connect(&path).unwrap();
+        drop(UnixStream::connect(&path).unwrap());
+        // Goes away before its answer has come.
+        UnixStream::connect(&path).unwrap().write_all(b"ps\n").unwrap();
+        let too_long = {
+            let path = path.clone();
+            to_thread(move || ask(&path, &"x".repeat(100_000))).await.unwrap()
+        };
+        assert_eq!(too_long, "error: a request is one line of at most 1024 bytes\n");
+        let no_text = to_thread(move || {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            // Without an end of the line, but with an end of the stream.
+            stream.write_all(b"\xff\xfe").unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            rest_of(&mut stream)
+        });
+        assert!(no_text.await.unwrap().starts_with("error: unknown request "));
+        assert!(asked(&scratch, "ps").await.starts_with("task  name"));
+        drop(silent);
+    });
+}
+
+#[test]
+fn many_clients_are_answered_at_once() {
+    let (scratch, event_loop) = inspected("many");
+    event_loop.block_on(async {
+        let path = scratch.path();
+        let one = |_| {
+            to_thread({
+                let path = path.clone();
+                move || ask(&path, "tree")
+            })
+        };
+        let all = gather((0..12).map(one)).await;
+        let all: Vec<String> = all.into_iter().map(Result::unwrap).collect();
+        assert!(all.iter().all(|answer| answer.starts_with("task 0 \"main\": ")), "{all:?}");
+    });
+}
+
+#[test]
+fn a_loop_that_hangs_in_a_poll_is_told_on() {
+    let (scratch, event_loop) = inspected("hangs");
+    let line = line!() + 3;
+    let answer = event_loop.block_on(async {
+        let path = scratch.path();
+        let stuck = spawn_named("stuck", async move {
+            let (says, said) = mpsc::channel();
+            thread::spawn(move || says.send(ask(&path, "ps")));
+            // The poll does not go on before the answer is there.
+            said.recv().unwrap()
+        });
+        // What comes too late is not answered, and does no harm.
+        let answer = stuck.await.unwrap();
+        assert!(asked(&scratch, "ps").await.starts_with("task  name"));
+        answer
+    });
+    let expected =
+        format!("error: the loop hangs: task 1 \"stuck\" (spawned at here:{line}) has been in one poll for ");
+    assert!(answer.starts_with(&expected) && answer.contains("s, and nobody else runs meanwhile\n"), "{answer}");
+}
+
+#[test]
+fn a_loop_that_nobody_runs_is_told_on() {
+    let (scratch, event_loop) = inspected("absent");
+    let answer = ask(&scratch.path(), "ps");
+    let expected =
+        "error: the loop does not answer: its thread is outside of block_on() just now, or in a destructor\n";
+    assert_eq!(answer, expected);
+    // A root that left by a panic is in no poll any more.
+    let panicked = std::panic::catch_unwind(|| event_loop.block_on(async { panic!("gone") }));
+    assert!(panicked.is_err());
+    assert_eq!(ask(&scratch.path(), "ps"), expected);
+}
+
+#[test]
+fn the_socket_is_for_its_user_only_and_goes_with_the_loop() {
+    let (scratch, event_loop) = inspected("private");
+    let metadata = fs::symlink_metadata(scratch.path()).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let mut client = UnixStream::connect(scratch.path()).unwrap();
+    drop(event_loop);
+    assert!(!scratch.path().exists());
+    // Whoever is there already is told, or is sent away.
+    let _ = client.write_all(b"ps\n");
+    let mut answer = String::new();
+    let read = client.read_to_string(&mut answer);
+    assert!(read.is_err() || answer.is_empty() || answer == "error: the loop has ended\n", "{answer}");
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_nothing_else_is() {
+    let scratch = Scratch::new("stale");
+    let path = scratch.path();
+    let build = || EventLoop::builder().inspect(&path).build();
+    // Whoever listened there is gone, and has left his socket.
+    drop(UnixListener::bind(&path).unwrap());
+    let event_loop = build().unwrap();
+    assert!(event_loop.block_on(asked(&scratch, "ps")).starts_with("task  name"));
+
+    let error = build().unwrap_err().to_string();
+    let listens = "somebody listens there already: choose another path, or end that process";
+    assert_eq!(error, format!("inspect({}): {listens}", path.display()));
+    assert!(event_loop.block_on(asked(&scratch, "ps")).starts_with("task  name"), "and is not disturbed");
+    drop(event_loop);
+
+    fs::write(&path, "a letter").unwrap();
+    let error = build().unwrap_err().to_string();
+    assert!(error.ends_with("there is something that is no socket: choose another path, or move it away"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a letter");
+
+    let nowhere = EventLoop::builder().inspect(path.join("below a file")).build().unwrap_err();
+    assert!(nowhere.to_string().starts_with("inspect("), "{nowhere}");
+}
+
+#[test]
+fn what_somebody_else_put_at_the_path_stays() {
+    let (scratch, event_loop) = inspected("replaced");
+    fs::remove_file(scratch.path()).unwrap();
+    let _other = UnixListener::bind(scratch.path()).unwrap();
+    drop(event_loop);
+    assert!(scratch.path().exists());
+}
+
+#[test]
+fn two_loops_of_one_thread_are_told_apart() {
+    let (one, first) = inspected("one");
+    let (other, second) = inspected("other");
+    drop(first.spawn(pending::<()>()));
+    let count = |answer: String| answer.lines().count();
+    assert_eq!(count(first.block_on(asked(&one, "ps"))), 3);
+    assert_eq!(count(second.block_on(asked(&other, "ps"))), 2);
+    drop(first);
+    assert_eq!(count(second.block_on(asked(&other, "ps"))), 2);
+}
+
+#[test]
+fn an_inspected_loop_still_says_that_it_is_deadlocked() {
+    let scratch = Scratch::new("deadlock");
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).inspect(scratch.path()).build().unwrap();
+    let _client = UnixStream::connect(scratch.path()).unwrap();
+    let lock = Lock::new(());
+    let deadlock = event_loop.try_block_on(async {
+        let _held = lock.acquire().await;
+        drop(lock.acquire().await);
+    });
+    assert_eq!(deadlock.unwrap_err().cycles.len(), 1);
+}
+
+/// A built example. `cargo test --test inspect` builds none by itself, and would run old ones.
+fn example(name: &str) -> Command {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap().to_path_buf();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    cargo.args(["build", "--quiet", "--example", name, "--target-dir"]).arg(profile.parent().unwrap());
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().unwrap();
+    assert!(built.status.success(), "{name} does not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    Command::new(profile.join("examples").join(name))
+}
+
+/// The server, at rest with all its clients, until Enter is pressed. Killed if the test fails.
+struct Server {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(scratch: &Scratch) -> Server {
+        let mut command = example("echo");
+        command.args(["--connections", "4", "--at-once", "1", "--inspect"]).arg(scratch.path());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap());
+        let mut server = Server { child, says };
+        let mut line = String::new();
+        server.says.read_line(&mut line).unwrap();
+        assert_eq!(line, "all is quiet: ask, then press Enter\n");
+        server
+    }
+
+    fn press_enter(mut self) -> String {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        self.says.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        rest
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Puts `echo.rs:ACQUIRE` for the line of a call, and `N` for numbers that the system's own order decides.
+fn with_places(answer: &str) -> String {
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.rs")).unwrap();
+    let mut answer = answer.replace("examples/echo.rs", "echo.rs");
+    for (name, call) in [
+        ("MAIN", "block_on("),
+        ("SERVER", "spawn_named(\"server\""),
+        ("CLIENTS", "gather((0.."),
+        ("CONNECTION", "spawn_named(&format!"),
+        ("ACQUIRE", ".acquire()"),
+        ("ENTER", "to_thread(||"),
+    ] {
+        let line = source.lines().position(|line| line.contains(call)).unwrap() + 1;
+        answer = answer.replace(&format!("echo.rs:{line}"), &format!("echo.rs:{name}"));
+    }
+    let mut pieces = answer.split("Socket ");
+    let before = pieces.next().unwrap().to_owned();
+    pieces.fold(before, |text, piece| text + "Socket N" + piece.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// Without the column of polls, which the system's own pace decides.
+fn without_polls(table: &str) -> String {
+    let at = table.lines().next().unwrap().find("polls").unwrap();
+    table.lines().map(|line| format!("{}{}\n", &line[..at], &line[at + 7..])).collect()
+}
+
+#[test]
+fn the_echo_server_is_asked_while_it_serves() {
+    let scratch = Scratch::new("echo");
+    example("inspect");
+    let server = Server::start(&scratch);
+    let inspect = |request: &str| {
+        let output = example("inspect").arg(scratch.path()).args(request.split(' ')).output().unwrap();
+        let answer = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code(), with_places(&String::from_utf8(answer).unwrap()))
+    };
+    let (status, ps) = inspect("ps");
+    assert_eq!(status, Some(0), "{ps}");
+    let expected = "\
+task  name          state    waits for                  spawned at
+0     main          waiting  4 tasks, task 2 to task 5  echo.rs:MAIN
+1     server        waiting  Socket N                   echo.rs:SERVER
+2     -             waiting  a closure on a thread      echo.rs:CLIENTS
+3     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
+4     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
+5     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
+6     connection 1  waiting  Socket N                   echo.rs:CONNECTION
+";
+    assert_eq!(without_polls(&ps), expected);
+    let expected = "\
+task 0 \"main\": waiting for 4 tasks, task 2 to task 5
+├── task 1 \"server\": waiting for Socket N
+│   └── task 6 \"connection 1\": waiting for Socket N
+├── task 2: waiting for a closure on a thread
+├── task 3: waiting for Semaphore \"on their way\"
+├── task 4: waiting for Semaphore \"on their way\"
+└── task 5: waiting for Semaphore \"on their way\"
+";
+    assert_eq!(inspect("tree"), (Some(0), expected.to_owned()));
+    let expected = "\
+Semaphore \"on their way\"
+  held by task 2 (taken at echo.rs:ACQUIRE)
+  1 in line: task 3 (at echo.rs:ACQUIRE)
+  2 in line: task 4 (at echo.rs:ACQUIRE)
+  3 in line: task 5 (at echo.rs:ACQUIRE)
+";
+    assert_eq!(inspect("locks"), (Some(0), expected.to_owned()));
+    let expected = "\
+task 3 (spawned at echo.rs:CLIENTS)
+  waits for Semaphore \"on their way\" (at echo.rs:ACQUIRE), held by task 2 (taken at echo.rs:ACQUIRE)
+task 2 (spawned at echo.rs:CLIENTS)
+  waits for a closure on a thread (at echo.rs:ENTER) to end
+";
+    assert_eq!(inspect("why 3"), (Some(0), expected.to_owned()));
+    let (status, error) = inspect("why");
+    assert_eq!((status, &*error), (Some(1), "error: why needs a task: its number or its name\n"));
+    assert_eq!(server.press_enter(), "4 connections open at once\n12 lines of 12 came back right\n");
+    let (status, error) = inspect("ps");
+    assert_eq!(status, Some(1));
+    assert!(error.starts_with("error: nobody answers at "), "{error}");
+}
+
+#[test]
+fn the_client_says_how_it_is_used() {
+    let help = String::from_utf8(example("inspect").arg("--help").output().unwrap().stdout).unwrap();
+    for word in ["PATH", "ps", "tree", "locks", "why TASK", "--watch"] {
+        assert!(help.contains(word), "{help}");
+    }
+    let nothing = example("inspect").output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+}

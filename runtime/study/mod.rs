@@ -11,9 +11,9 @@ pub(crate) mod inquest;
 mod inspect;
 #[cfg(feature = "record")]
 mod lane;
-mod queries;
 #[cfg(feature = "record")]
 pub mod page;
+mod queries;
 #[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]

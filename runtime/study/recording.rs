@@ -325,7 +325,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// What can be waited for; the same as [`Waits`](crate::Waits).
+/// What can be waited for; the same as [`Waits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

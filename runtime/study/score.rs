@@ -184,7 +184,7 @@ struct Layout<'a> {
     turns: usize,
     /// Where a strip may end.
     breaks: Vec<f64>,
-    /// Whether it was said that the loop asks its tasks.
+    /// Whether it was said that the loop asks its tasks, which it does when it looks for a deadlock.
     asks: bool,
     doing: Vec<Doing>,
     holds: Vec<(usize, Which, f64, String)>,
@@ -389,7 +389,7 @@ impl<'a> Layout<'a> {
         }
         if by == Actor::Loop && !self.asks {
             self.asks = true;
-            self.note(by, "nothing can happen: all are asked what they wait for");
+            self.note(by, "those who wait are asked for what");
         }
         // Not upon the end of its own bar.
         let since = self.doing(who).map_or(0.0, |doing| doing.since);

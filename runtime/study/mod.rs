@@ -12,6 +12,8 @@ mod inspect;
 #[cfg(feature = "record")]
 mod lane;
 #[cfg(feature = "record")]
+mod layout;
+#[cfg(feature = "record")]
 pub mod page;
 mod queries;
 #[cfg(feature = "record")]
@@ -24,6 +26,8 @@ mod retell;
 mod save;
 #[cfg(feature = "record")]
 mod score;
+#[cfg(feature = "record")]
+mod shapes;
 #[cfg(feature = "record")]
 mod tape;
 #[cfg(feature = "record")]

@@ -3,6 +3,7 @@
 //! Watch:  without a lock all four pass the check before anyone acts, and the account ends at -120:
 //!         with threads, and just so with tasks on one thread, because there is an await in between.
 //! Run:    cargo run --example bank
+//!         cargo run --example bank -- --explore     (every order: 1,554 without a lock, 336 with it)
 //! Prints: the tutorial's texts; the account ends at 0, at -120, and with a lock at 0 again.
 //! Unlike Python: `Lock` and `Mutex` hold the balance itself, so that nobody gets at it without them.
 //!         The end with a lock is 0 because the line is first come, first served: another order of
@@ -17,7 +18,9 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::explore::{Study, say};
 use crate::support::{Flags, heading, heading_of_what_varies};
+use roundel::study::Explore;
 use roundel::sync::Lock;
 use roundel::{Instant, gather, sleep};
 
@@ -27,11 +30,11 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn withdraw(balance: Rc<Cell<i64>>, amount: i64) {
     if balance.get() >= amount {
         sleep(SECOND).await;
-        println!("Getting money..., the amount is {amount}");
+        say!("Getting money..., the amount is {amount}");
         balance.set(balance.get() - amount);
-        println!("Get {amount}, {} remaining...", balance.get());
+        say!("Get {amount}, {} remaining...", balance.get());
     } else {
-        println!("Error! You don't have enough money!");
+        say!("Error! You don't have enough money!");
     }
 }
 
@@ -39,11 +42,11 @@ async fn withdraw_with_locked(balance: Rc<Lock<i64>>, amount: i64) {
     let mut balance = balance.acquire().await;
     if *balance >= amount {
         sleep(SECOND).await;
-        println!("Getting money..., the amount is {amount}");
+        say!("Getting money..., the amount is {amount}");
         *balance -= amount;
-        println!("Get {amount}, {} remaining...", *balance);
+        say!("Get {amount}, {} remaining...", *balance);
     } else {
-        println!("Error! You don't have enough money!");
+        say!("Error! You don't have enough money!");
     }
 }
 
@@ -125,7 +128,25 @@ fn threads(flags: &Flags) {
     assert!([0, 10, 30].contains(&end), "with a lock the account ended at {end}");
 }
 
+/// What the account ends at, whoever is slow in that second.
+fn programs(study: &mut Study) {
+    let explore = || Explore::new().racing_timers().expect(|balance| *balance >= 0);
+    study.program("unlocked", explore(), || async {
+        let balance = Rc::new(Cell::new(100));
+        gather(AMOUNTS.map(|amount| withdraw(balance.clone(), amount))).await;
+        balance.get()
+    });
+    study.program("locked", explore(), || async {
+        let balance = Rc::new(Lock::new(100));
+        gather(AMOUNTS.map(|amount| withdraw_with_locked(balance.clone(), amount))).await;
+        *balance.acquire().await
+    });
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     tasks(flags);
     threads(flags);
 }

@@ -20,9 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
+use crate::support::explore::Study;
 use crate::support::record::Saved;
 use crate::support::{Flags, heading, heading_of_what_varies, ms};
-use roundel::study::{Lane, note};
+use roundel::study::{Explore, Lane, note};
 use roundel::sync::Lock;
 use roundel::{Instant, gather, sleep, yield_now};
 
@@ -187,6 +188,26 @@ fn thread_locked(shared: &Atomic) {
     shared.write(shared.read() + 1);
 }
 
+/// Three workers instead of a hundred.
+fn programs(study: &mut Study) {
+    const FEW: u64 = 3;
+    fn add<F>(study: &mut Study, name: &'static str, increment: fn(Rc<Shared>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let explore = Explore::new().racing_timers().expect(|counter| *counter == FEW);
+        study.program(name, explore, move || async move {
+            let shared = Rc::new(Shared { noted: true, ..Shared::default() });
+            gather((0..FEW).map(|_| increment(shared.clone()))).await;
+            shared.read()
+        });
+    }
+    add(study, "sleep", sleep_then_add);
+    add(study, "sleep-locked", sleep_then_add_locked);
+    add(study, "await-inside", await_inside);
+    add(study, "await-inside-locked", await_inside_locked);
+}
+
 /// Plays one round of five, so that a picture of it can be read.
 fn record_tasks<F>(flags: &Flags, title: &str, increment: fn(Rc<Shared>) -> F) -> u64
 where
@@ -238,6 +259,9 @@ fn record(flags: &Flags, file: &Path) {
 }
 
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     if let Some(file) = flags.record {
         return record(flags, file);
     }

@@ -10,7 +10,9 @@
 
 mod support;
 
+use crate::support::explore::Study;
 use crate::support::{Flags, heading, ms};
+use roundel::study::Explore;
 use roundel::{Instant, all_tasks, gather, sleep};
 
 async fn fake_io(index: u32) -> u32 {
@@ -18,7 +20,16 @@ async fn fake_io(index: u32) -> u32 {
     index * 10
 }
 
+/// Whoever ends first, the results stand in the order of the arguments.
+fn programs(study: &mut Study) {
+    let explore = Explore::new().racing_timers().expect(|results| *results == [0, 10, 20]);
+    study.program("gather", explore, || async { gather((0..3).map(fake_io)).await });
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     flags.event_loop().block_on(async {
         let start = Instant::now();
         let results = gather((0..10).map(fake_io)).await;

@@ -13,15 +13,21 @@ mod support;
 use std::time::Duration;
 
 use crate::support::Flags;
+use crate::support::explore::say;
+use roundel::study::Explore;
 use roundel::{Instant, sleep};
 
 async fn do_work() {
-    println!("Hello....");
+    say!("Hello....");
     sleep(Duration::from_secs(1)).await;
-    println!("world...");
+    say!("world...");
 }
 
 pub(crate) fn run(flags: &Flags) {
+    // One task has one order.
+    if flags.study(|study| study.program("hello", Explore::new(), do_work)) {
+        return;
+    }
     let coroutine = do_work();
     let event_loop = flags.event_loop();
     let elapsed = event_loop.block_on(async {

@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{self as threads, Condvar, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 
+use crate::support::explore::Study;
 use crate::support::{Flags, ms};
+use roundel::study::Explore;
 use roundel::sync::{Barrier, Condition, Event, Lock, LockGuard, Queue, Semaphore};
 use roundel::{gather, sleep, yield_now};
 
@@ -283,7 +285,23 @@ async fn barrier_tasks() -> usize {
     seen.into_iter().min().unwrap_or(0)
 }
 
+/// Those with few tasks under every order, the others under a thousand, by the seed.
+fn programs(study: &mut Study) {
+    let (seed, all) = (study.seed, Explore::new);
+    let many = || Explore::new().random(seed, 1_000);
+    study.program("lock", Explore::new().random(seed, 100).expect(|counter| *counter == 100), lock_tasks);
+    study.program("rlock", all().expect(|total| *total == 8), rlock_tasks);
+    study.program("semaphore", many().expect(|most| *most <= 2), semaphore_tasks);
+    study.program("event", all().expect(|gone_on| *gone_on == 3), event_tasks);
+    study.program("condition", all().expect(|things| *things == 3), condition_tasks);
+    study.program("queue", all().expect(|sum| *sum == 15), queue_tasks);
+    study.program("barrier", all().racing_timers().expect(|come| *come == 3), barrier_tasks);
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     let event_loop = flags.event_loop();
     let row = |name, what, threads: usize, tasks: usize, expected: usize| {
         println!("{name:<10} {what:<48} threads {threads:>3}   tasks {tasks:>3}");

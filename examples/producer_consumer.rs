@@ -13,7 +13,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::explore::{Study, say};
 use crate::support::{Flags, heading, ms};
+use roundel::study::Explore;
 use roundel::sync::Queue;
 use roundel::{Instant, gather, sleep, spawn};
 
@@ -31,7 +33,7 @@ async fn with_sentinel() {
     };
     let consumer = async move {
         while let Some(item) = consumer.get().await.expect("it is not shut down") {
-            println!("consume {item}");
+            say!("consume {item}");
             sleep(WORK).await;
         }
     };
@@ -50,7 +52,7 @@ async fn with_shutdown() {
     };
     let consumer = async move {
         while let Ok(item) = consumer.get().await {
-            println!("consume {item}");
+            say!("consume {item}");
             sleep(WORK).await;
         }
     };
@@ -64,18 +66,18 @@ async fn with_back_pressure() {
     let consumer = queue.clone();
     let consumer = spawn(async move {
         while let Ok(item) = consumer.get().await {
-            println!("consume {item}");
+            say!("consume {item}");
             sleep(WORK).await;
             consumer.task_done();
         }
     });
     for i in 0..5 {
         queue.put(i).await.expect("it is not shut down yet");
-        println!("    put {i} after {:.1} s", start.elapsed().as_secs_f64());
+        say!("    put {i} after {:.1} s", start.elapsed().as_secs_f64());
         assert!(queue.len() <= 2, "a queue for 2 holds {}", queue.len());
     }
     queue.join().await;
-    println!("    all done after {:.1} s", start.elapsed().as_secs_f64());
+    say!("    all done after {:.1} s", start.elapsed().as_secs_f64());
     queue.shutdown();
     consumer.await.expect("the consumer ends when the queue is shut down");
 }
@@ -105,7 +107,16 @@ fn timed(flags: &Flags, title: &str, way: impl Future<Output = ()>) {
     });
 }
 
+fn programs(study: &mut Study) {
+    study.program("sentinel", Explore::new().racing_timers(), with_sentinel);
+    study.program("shutdown", Explore::new().racing_timers(), with_shutdown);
+    study.program("back-pressure", Explore::new().racing_timers(), with_back_pressure);
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     timed(flags, "tasks, with a sentinel", with_sentinel());
     timed(flags, "tasks, with shutdown", with_shutdown());
     timed(flags, "tasks, with room for two", with_back_pressure());

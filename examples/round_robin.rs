@@ -79,7 +79,8 @@ impl Iterator for SayHi {
     }
 }
 
-pub(crate) fn run(_: &Flags) {
+pub(crate) fn run(flags: &Flags) {
+    flags.refuse_to_explore("it has no event loop, and its generators take turns in one order");
     heading("state machines, by hand");
     let mut scheduler = RoundRobin::new();
     scheduler.new_task(SayHello::Start(2));

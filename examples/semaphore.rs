@@ -12,7 +12,9 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::support::explore::{Study, say};
 use crate::support::{Flags, heading, ms};
+use roundel::study::Explore;
 use roundel::sync::Semaphore;
 use roundel::{Instant, gather, sleep};
 
@@ -32,12 +34,26 @@ async fn limited_task(i: u32, pause: u64, semaphore: Rc<Semaphore>, record: Rc<R
     record.inside.set(record.inside.get() + 1);
     record.most.set(record.most.get().max(record.inside.get()));
     sleep(ms(pause)).await;
-    println!("done {i}");
+    say!("done {i}");
     record.inside.set(record.inside.get() - 1);
     record.stays.borrow_mut().push((i, from, start.elapsed().as_millis()));
 }
 
+/// Four jobs for three permits, of which any may be slow.
+fn programs(study: &mut Study) {
+    let explore = Explore::new().racing_timers().expect(|most| *most <= PERMITS);
+    study.program("semaphore", explore, || async {
+        let (semaphore, record) = (Rc::new(Semaphore::new(PERMITS)), Rc::new(Record::default()));
+        let start = Instant::now();
+        gather((0..4).map(|i| limited_task(i, 100, semaphore.clone(), record.clone(), start))).await;
+        record.most.get()
+    });
+}
+
 pub(crate) fn run(flags: &Flags) {
+    if flags.study(programs) {
+        return;
+    }
     let (semaphore, record) = (Rc::new(Semaphore::new(PERMITS)), Rc::new(Record::default()));
     let mut random = fastrand::Rng::with_seed(flags.seed);
     flags.event_loop().block_on(async {

@@ -103,6 +103,7 @@ fn memory_of_one(bill: &Bill) -> String {
 }
 
 pub(crate) fn run(flags: &Flags) {
+    flags.refuse_to_explore("it measures time and memory, which no order of tasks decides");
     heading("tasks");
     // A picture of 2,000 lanes is none.
     let units = &UNITS[..if flags.record.is_some() { 1 } else { UNITS.len() }];

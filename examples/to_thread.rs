@@ -77,6 +77,7 @@ async fn with_pulse(work: impl Future<Output = f64>) -> (f64, u32, Duration) {
 }
 
 pub(crate) fn run(flags: &Flags) {
+    flags.refuse_to_explore("it computes in a real thread, which is done when it likes");
     flags.event_loop().block_on(async {
         let (result, beats, gap) = with_pulse(async { to_thread(long_work).await.expect("it does not panic") }).await;
         println!("cpu result {result:.2}");

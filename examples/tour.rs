@@ -44,6 +44,7 @@ use crate::support::{Flags, command, record};
 fn main() {
     let matches = command().mut_arg("clock", |clock| clock.default_value("virtual")).get_matches();
     let flags = Flags::from_matches(&matches);
+    flags.refuse_to_explore("explore one of its programs, such as bank");
     if flags.record.is_some() {
         record::refuse("records one program at a time: give it to that");
     }

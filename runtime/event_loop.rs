@@ -262,6 +262,41 @@ impl EventLoop {
     pub(crate) fn tasks(&self) -> &Rc<Tasks> {
         self.parts.scheduler.tasks()
     }
+
+    /// As [`block_on`](EventLoop::block_on), with somebody else to say who is next: before each turn `steer` puts
+    /// him first in line. Nothing comes out if it gives up before the future is done.
+    pub(crate) fn steer<F: Future>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+        steer: &mut dyn FnMut(&Parts, PollRoot<'_>) -> Steer,
+    ) -> Option<F::Output> {
+        let _inside = context::enter(&self.parts, "explore()");
+        let root = Root::enter(self.tasks(), site);
+        let mut output = None;
+        {
+            let mut future = pin!(future);
+            let poll_root: PollRoot<'_> = &mut |cx| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => {
+                    output = Some(value);
+                    true
+                }
+                Poll::Pending => false,
+            };
+            loop {
+                self.parts.scheduler.collect_mail();
+                match steer(&self.parts, poll_root) {
+                    Steer::TakeTurn => {}
+                    Steer::RootFinished | Steer::GiveUp => break,
+                }
+                if let Turns::RootFinished = self.parts.scheduler.take_turns(1, poll_root) {
+                    break;
+                }
+            }
+        }
+        root.outcome.set(if output.is_some() { Outcome::Returned } else { Outcome::Cancelled });
+        output
+    }
 }
 
 impl Drop for EventLoop {
@@ -290,6 +325,15 @@ impl fmt::Debug for EventLoop {
             .field("clock", &self.clock())
             .finish_non_exhaustive()
     }
+}
+
+/// What [`steer`](EventLoop::steer) is told to do.
+pub(crate) enum Steer {
+    /// Whoever is first in line has a turn.
+    TakeTurn,
+    /// The future given to it was polled meanwhile, and is done.
+    RootFinished,
+    GiveUp,
 }
 
 /// The root's place among the tasks, given up when `block_on` is left, by whatever way.

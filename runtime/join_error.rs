@@ -78,7 +78,7 @@ impl JoinError {
 }
 
 /// What a panic said, as far as it said it in words.
-fn panic_text(payload: &(dyn Any + Send)) -> Cow<'static, str> {
+pub(crate) fn panic_text(payload: &dyn Any) -> Cow<'static, str> {
     match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => Cow::Borrowed(text),
         (_, Some(text)) => Cow::Owned(text.clone()),

@@ -20,7 +20,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
@@ -629,6 +629,26 @@ impl Mark {
 fn forget_name(number: u32) {
     // At a thread's end the names may have gone before.
     let _ = NAMES.try_with(|names| names.borrow_mut().remove(&number));
+}
+
+/// While it lives, primitives are numbered from 1 again, so that a program is told of in the same words however
+/// often it runs. What was named before keeps its name, which is not known meanwhile.
+pub(crate) struct FreshLabels {
+    count: u32,
+    names: BTreeMap<u32, Rc<str>>,
+}
+
+impl FreshLabels {
+    pub(crate) fn new() -> FreshLabels {
+        FreshLabels { count: LABELS.replace(0), names: NAMES.take() }
+    }
+}
+
+impl Drop for FreshLabels {
+    fn drop(&mut self) {
+        LABELS.set(self.count);
+        NAMES.set(mem::take(&mut self.names));
+    }
 }
 
 impl Resource {

@@ -301,6 +301,15 @@ impl Tasks {
         self.queue.borrow().ready().map(TaskId::of).collect()
     }
 
+    /// Every task that is not over, with its place, in order of spawning.
+    pub(crate) fn roll(&self) -> Vec<(TaskId, Key)> {
+        let queue = self.queue.borrow();
+        let living = queue.iter().filter(|(.., task)| !matches!(task.stage, Stage::Finished(_)));
+        let mut roll: Vec<_> = living.map(|(key, serial, _)| (TaskId::of(serial), key)).collect();
+        roll.sort_unstable_by_key(|&(task, _)| task);
+        roll
+    }
+
     /// Puts a pending future back, or finishes the task if it was cancelled meanwhile.
     // Always: every turn ends here, also those few that are taken out of line.
     #[inline(always)]

@@ -252,6 +252,14 @@ impl<const TICK: u64> TimerWheel<TICK> {
         self.now = self.now.max(now / TICK);
     }
 
+    /// Shows the waker of every timer that will fire if nothing else is done to it, in no order.
+    pub(crate) fn look_at_wakers(&mut self, mut look: impl FnMut(&Waker)) {
+        self.take_in();
+        let places = HEADS..self.links.len() as u32;
+        let set = places.map(Timer).filter(|timer| self.stage(*timer) == Stage::Set);
+        set.filter_map(|timer| self.timers[(timer.0 - HEADS) as usize].waker.as_ref()).for_each(&mut look);
+    }
+
     /// Takes the waker out of every timer that would still fire, in no order: the end of the wheel's life.
     pub(crate) fn drain(&mut self) -> Vec<Waker> {
         self.take_in();

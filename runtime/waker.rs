@@ -52,6 +52,11 @@ pub(crate) fn is_ours(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &VTABLE)
 }
 
+/// The task that a waker wakes, if it is one of this runtime's.
+pub(crate) fn woken_by(waker: &Waker) -> Option<Key> {
+    is_ours(waker).then(|| unpack(waker.data().addr() as u64).1)
+}
+
 /// A waker that ends the sleep of the loop `number`, and no more: it names the last slot, before any life in it.
 pub(crate) fn waker_of_nobody(number: u32) -> Waker {
     waker(number, Key { index: MAX_INDEX, life: 0 })

@@ -342,6 +342,68 @@ fn bank_ends_below_zero_without_a_lock_and_never_with_one() {
 }
 
 #[test]
+fn bank_explored_has_1554_schedules_and_with_a_lock_336() {
+    let mut explored = example("bank");
+    explored.arg("--explore");
+    let printed = text(&run(explored));
+    compare("bank_explore", &printed);
+    assert!(printed.starts_with("--- unlocked ---\n1,554 schedules, which are all there are\n     900  -120\n"));
+    assert!(printed.contains("--- locked ---\n336 schedules, which are all there are\n     112  0\n"));
+
+    // The schedule that it prints gives the same failure, twice, and the tutorial's words.
+    let schedule = printed.lines().find_map(|line| line.split_once("-- --replay ")).unwrap().1;
+    let replays = [(); 2].map(|()| {
+        let mut replayed = example("bank");
+        replayed.args(["--replay", schedule]);
+        let output = run(replayed);
+        assert_eq!(output.status.code(), Some(1), "it fails");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(replays[0], replays[1]);
+    assert!(
+        replays[0].ends_with("Error! You don't have enough money!\nschedule 0.1.0.1.2.3\nfailed: the outcome is -50\n")
+    );
+}
+
+#[test]
+fn what_cannot_be_explored_or_replayed_says_why_in_one_line() {
+    let refused = [
+        ("echo", "--explore", "real sockets"),
+        ("to_thread", "--replay=0.1", "real thread"),
+        ("threads_vs_tasks", "--explore", "no order of tasks decides"),
+        ("round_robin", "--explore", "no event loop"),
+        ("tour", "--explore", "one of its programs"),
+        ("bank", "--replay=0.1", "here is unlocked, locked"),
+        ("bank", "--replay=open:0.1", "here is unlocked, locked"),
+        ("bank", "--replay=locked:0.x", "is no schedule"),
+        ("bank", "--replay=locked:0.9", "does not fit this program"),
+    ];
+    for (name, flag, why) in refused {
+        let mut refused = example(name);
+        refused.arg(flag);
+        let output = run(refused);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{name} {flag}: {said}");
+        assert!(said.contains(why) && output.stdout.is_empty(), "{name} {flag}: {said}");
+    }
+}
+
+#[test]
+fn every_other_example_is_explored_and_finds_what_it_should() {
+    let fails = [("counter", "84 fail"), ("deadlock", "120 fail")];
+    for name in ["hello", "gather", "semaphore", "producer_consumer", "user_input", "primitives", "counter", "deadlock"]
+    {
+        let mut explored = example(name);
+        explored.arg("--explore");
+        let printed = text(&run(explored));
+        let failing: Vec<&str> = printed.lines().filter(|line| line.ends_with(" fail:")).collect();
+        let expected = fails.iter().find(|(failing, _)| *failing == name).map(|(_, count)| format!("{count}:"));
+        assert_eq!(failing, expected.iter().collect::<Vec<_>>(), "{name}:\n{printed}");
+        assert!(!printed.contains("more: "), "{name}:\n{printed}");
+    }
+}
+
+#[test]
 fn to_thread_keeps_the_heart_beating_and_inline_stops_it() {
     let printed = on_virtual_clock("to_thread", &[]);
     compare("to_thread", &same_in_every_run(&printed));
@@ -386,6 +448,7 @@ fn every_example_has_a_test_and_takes_the_same_flags() {
         let mut asked = example(&name);
         asked.arg("--help");
         let help = text(&run(asked));
-        assert!(["--clock", "--seed", "--record"].iter().all(|flag| help.contains(flag)), "{name} --help:\n{help}");
+        let flags = ["--clock", "--seed", "--record", "--explore", "--replay"];
+        assert!(flags.iter().all(|flag| help.contains(flag)), "{name} --help:\n{help}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //!   --clock real|virtual   the loop's clock: real waits; virtual jumps, and prints the same in every run
 //!   --seed N               starts whatever is random
+//!   --explore, --replay SCHEDULE   its programs under every order of their tasks, or under one; see explore.rs
 //!   --record FILE          writes what the loop does to FILE: .svg, .html or .json; see record.rs
 //!
 //! A heading between dashes begins lines that are the same in every run on the virtual clock, and a
@@ -11,6 +12,7 @@
 // Each example compiles this file and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod explore;
 pub(crate) mod record;
 
 use std::fs;
@@ -25,6 +27,8 @@ use roundel::{Builder, Clock, EventLoop};
 pub(crate) struct Flags {
     pub(crate) virtual_clock: bool,
     pub(crate) seed: u64,
+    /// What is to be done instead of running the example.
+    pub(crate) wish: Option<explore::Wish>,
     /// Where the loops are recorded to.
     pub(crate) record: Option<&'static Path>,
 }
@@ -39,6 +43,7 @@ impl Flags {
         Flags {
             virtual_clock: matches.get_one::<String>("clock").is_some_and(|clock| clock == "virtual"),
             seed: matches.get_one("seed").copied().unwrap_or(1),
+            wish: explore::wish(matches),
             record: record::target(matches),
         }
     }
@@ -82,6 +87,7 @@ pub(crate) fn command() -> Command {
     Command::new("example")
         .arg(clock.help("The loop's clock: wait, or jump to the next deadline"))
         .arg(seed.help("Starts whatever is random"))
+        .args(explore::flags())
         .arg(record::flag())
 }
 

@@ -46,6 +46,15 @@ pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};
 
+mod exploration;
+mod explore;
+mod hush;
+mod schedule;
+mod steered;
+
+pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};
+pub use explore::{Explore, explore, replay};
+pub use schedule::ScheduleError;
 #[cfg(feature = "record")]
 pub use {
     lane::{Lane, Span},

@@ -1,0 +1,412 @@
+//! One run of a program, with somebody else to say at every point who is next.
+//!
+//! ```text
+//!   collect mail -> the root is ready? it goes first
+//!                -> candidates: the ready tasks, those asleep if timers race, those to be dropped
+//!                                 |
+//!                   chooser says which  -> (move the clock until it is awake) -> one turn
+//!                -> nobody? the clock jumps to the next deadline; there is none? a deadlock
+//! ```
+//!
+//! Promises: each run has a fresh loop, a clock at zero and primitives numbered from 1; a program that is the
+//! same then comes to the same points; sockets and threads are refused at the call that asks for them.
+//! Does not know: why somebody was chosen, or which runs were made before.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::future::Future;
+use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::rc::Rc;
+use std::thread;
+
+use crate::clock::Clock;
+use crate::context::Parts;
+use crate::event_loop::{EventLoop, Steer};
+use crate::join_error::panic_text;
+use crate::observer::{Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
+use crate::quietly::quietly;
+use crate::scheduler::PollRoot;
+use crate::study::exploration::{Dropped, Failure, FailureKind};
+use crate::study::hush::{Hush, Panic};
+use crate::study::inquest::{self, Finding};
+use crate::study::schedule::{Pick, Rules};
+use crate::waker::woken_by;
+
+/// A point at which somebody has to be chosen.
+pub(crate) struct Point<'a> {
+    /// Never empty.
+    pub(crate) candidates: &'a [Pick],
+    /// What the program has told since the run began, in short.
+    pub(crate) print: u64,
+}
+
+pub(crate) enum Choice {
+    /// The candidate at this position.
+    This(usize),
+    /// Whoever the loop itself would take.
+    FirstInLine,
+    /// The run is of no use: the chooser knows why.
+    Stop,
+}
+
+pub(crate) trait Chooser {
+    fn choose(&mut self, point: &Point<'_>) -> Choice;
+}
+
+/// What one run came to.
+pub(crate) struct Ran<T> {
+    pub(crate) picks: Vec<Pick>,
+    pub(crate) steps: usize,
+    pub(crate) print: u64,
+    pub(crate) end: End<T>,
+    /// The task that the chooser had dropped, the last if there were several.
+    pub(crate) dropped: Option<Dropped>,
+}
+
+pub(crate) enum End<T> {
+    /// With the future's output, and with the panic of a task that nobody heard of if there was one.
+    Returned(T, Option<Failure>),
+    Failed(Failure),
+    /// By a panic that says no more than that a task was dropped, which the explorer did.
+    PassedOn,
+    /// The program asked for what there is not.
+    Refused(String),
+    /// By the chooser.
+    Stopped,
+}
+
+/// Runs the program once.
+#[track_caller]
+pub(crate) fn run<T, F: Future<Output = T>>(
+    rules: Rules,
+    observers: &[Rc<dyn Observer>],
+    program: &mut dyn FnMut() -> F,
+    chooser: &mut dyn Chooser,
+) -> Ran<T> {
+    let hush = Hush::new();
+    let labels = FreshLabels::new();
+    let watch = Rc::new(Watch::default());
+    let builder = EventLoop::builder().clock(Clock::virtual_time()).observer(watch.clone());
+    let builder = observers.iter().cloned().fold(builder, |builder, observer| builder.observer(observer));
+    let event_loop = match builder.build() {
+        Ok(event_loop) => event_loop,
+        Err(error) => panic!("explore() cannot make an event loop: {error}"),
+    };
+    let mut steering = Steering::new(rules, &watch, chooser);
+    let site = Location::caller();
+    let output = panic::catch_unwind(AssertUnwindSafe(|| {
+        event_loop.steer(program(), site, &mut |parts, poll_root| steering.next(parts, poll_root))
+    }));
+    let Steering { picks, steps, end, dropped, .. } = steering;
+    drop(event_loop);
+    drop(labels);
+    let panics = hush.take();
+    // Whoever unwraps the result of a task that the explorer dropped has done nothing wrong.
+    let passed_on =
+        |text: &str| dropped.as_ref().is_some_and(|dropped| text.contains(&format!("{} was cancelled", dropped.task)));
+    let unread = watch.unread.take().filter(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
+    let end = match (watch.refused.take(), end, output) {
+        (Some(refused), ..) => End::Refused(refused),
+        (None, Some(Given::Stopped), _) => End::Stopped,
+        (None, Some(Given::Failed(failure)), _) => End::Failed(unread.unwrap_or(failure)),
+        (None, None, Ok(Some(output))) => End::Returned(output, unread),
+        // Nobody gives up without a reason.
+        (None, None, Ok(None)) => End::Stopped,
+        (None, None, Err(payload)) => {
+            let text = panic_text(&*payload).into_owned();
+            quietly(|| drop(payload));
+            match unread {
+                None if passed_on(&text) => End::PassedOn,
+                unread => End::Failed(unread.unwrap_or_else(|| panicked(&text, &panics))),
+            }
+        }
+    };
+    Ran { picks, steps, print: watch.print.get(), end, dropped }
+}
+
+/// A panic with the line it happened at, which the hook knows.
+fn panicked(text: &str, panics: &[Panic]) -> Failure {
+    let at = panics.iter().rev().find(|panic| text.ends_with(&panic.text)).map(|panic| format!(" (at {})", panic.site));
+    Failure::new(FailureKind::Panicked, format!("{text}{}", at.unwrap_or_default()))
+}
+
+/// Why steering gave up.
+enum Given {
+    Failed(Failure),
+    Stopped,
+}
+
+struct Steering<'a> {
+    rules: Rules,
+    watch: &'a Watch,
+    chooser: &'a mut dyn Chooser,
+    picks: Vec<Pick>,
+    steps: usize,
+    /// Whether the root had a turn since the last one of a task.
+    root_went: bool,
+    end: Option<Given>,
+    dropped: Option<Dropped>,
+    drops_left: usize,
+}
+
+impl<'a> Steering<'a> {
+    fn new(rules: Rules, watch: &'a Watch, chooser: &'a mut dyn Chooser) -> Steering<'a> {
+        Steering {
+            rules,
+            watch,
+            chooser,
+            picks: Vec::new(),
+            steps: 0,
+            root_went: false,
+            end: None,
+            dropped: None,
+            drops_left: rules.drops,
+        }
+    }
+
+    /// Puts first in line whoever has the next turn.
+    fn next(&mut self, parts: &Parts, poll_root: PollRoot<'_>) -> Steer {
+        let tasks = parts.scheduler.tasks();
+        loop {
+            if self.watch.refused.borrow().is_some() {
+                return Steer::GiveUp;
+            }
+            if self.steps == self.rules.max_steps {
+                let text = format!("the program was not done after {} turns", self.steps);
+                return self.give_up(Given::Failed(Failure::new(FailureKind::OutOfTurns, text)));
+            }
+            let ready = tasks.ready();
+            let mut candidates = self.turns(parts, &ready);
+            let root = ready.iter().position(|task| task.0 == 0);
+            // Once between two turns of tasks: a root that only yields must not keep them waiting.
+            if let Some(root) = root.filter(|_| !self.root_went || candidates.is_empty()) {
+                tasks.bring_forward(root);
+                self.steps += 1;
+                self.root_went = true;
+                return Steer::TakeTurn;
+            }
+            if candidates.is_empty() {
+                if let Some(end) = self.let_time_pass(parts, poll_root) {
+                    return end;
+                }
+                continue;
+            }
+            if self.drops_left > 0 {
+                let may_be_dropped = |(task, _): &(TaskId, _)| task.0 != 0 && self.watch.awaits(*task) > 0;
+                candidates
+                    .extend(tasks.roll().iter().filter(|task| may_be_dropped(task)).map(|task| Pick::Drop(task.0)));
+            }
+            candidates.sort_unstable_by_key(|pick| pick.rank());
+            let print = self.watch.print.get();
+            let pick = match self.chooser.choose(&Point { candidates: &candidates, print }) {
+                Choice::This(position) => candidates[position],
+                Choice::Stop => return self.give_up(Given::Stopped),
+                Choice::FirstInLine => match ready.iter().find(|task| task.0 != 0) {
+                    Some(&first) => Pick::Turn(first),
+                    None => {
+                        if let Some(end) = self.let_time_pass(parts, poll_root) {
+                            return end;
+                        }
+                        continue;
+                    }
+                },
+            };
+            self.picks.push(pick);
+            self.steps += 1;
+            match pick {
+                Pick::Turn(task) => {
+                    self.wake_up(parts, task);
+                    self.root_went = task.0 == 0;
+                    return Steer::TakeTurn;
+                }
+                Pick::Drop(task) => self.drop_task(parts, task),
+            }
+        }
+    }
+
+    /// The turns that may be next: of the ready tasks but the root, and of whoever sleeps.
+    fn turns(&self, parts: &Parts, ready: &[TaskId]) -> Vec<Pick> {
+        let tasks = ready.iter().filter(|task| task.0 != 0).map(|&task| Pick::Turn(task));
+        if !self.rules.any_order {
+            return tasks.take(1).collect();
+        }
+        let mut turns: Vec<Pick> = tasks.collect();
+        if self.rules.racing {
+            let mut asleep = Vec::new();
+            parts.driver.wheel().look_at_wakers(|waker| asleep.extend(woken_by(waker)));
+            let roll = parts.scheduler.tasks().roll();
+            let sleepers = roll.iter().filter(|(task, key)| asleep.contains(key) && !ready.contains(task));
+            turns.extend(sleepers.map(|&(task, _)| Pick::Turn(task)));
+        }
+        turns
+    }
+
+    /// Moves the clock from deadline to deadline until the task is awake, and puts it first in line.
+    fn wake_up(&self, parts: &Parts, task: TaskId) {
+        let tasks = parts.scheduler.tasks();
+        loop {
+            if let Some(position) = tasks.ready().iter().position(|&ready| ready == task) {
+                return tasks.bring_forward(position);
+            }
+            if parts.driver.wheel().next_tick().is_none() {
+                return;
+            }
+            pass_time(parts);
+        }
+    }
+
+    /// Nobody is ready: time passes to the next deadline. The run is over if there is none, and the tasks say why.
+    fn let_time_pass(&mut self, parts: &Parts, poll_root: PollRoot<'_>) -> Option<Steer> {
+        if parts.driver.wheel().next_tick().is_some() {
+            pass_time(parts);
+            return None;
+        }
+        let failure = match inquest::hold(parts, poll_root) {
+            Finding::RootFinished => return Some(Steer::RootFinished),
+            Finding::SomethingMoves => {
+                self.steps += 1;
+                return None;
+            }
+            Finding::Deadlock(deadlock) => Failure::deadlocked(deadlock),
+            Finding::Unknown => {
+                let tasks = parts.scheduler.tasks().all();
+                let foreign = tasks.iter().filter(|task| task.waits_for == Some(Waits::Foreign));
+                let tasks: String = foreign.map(|task| format!("\n  {} (spawned at {})", task.id, task.site)).collect();
+                let text = format!("nothing is left to happen, but for what this runtime does not know of:{tasks}");
+                Failure::new(FailureKind::Foreign, text)
+            }
+        };
+        Some(self.give_up(Given::Failed(failure)))
+    }
+
+    fn drop_task(&mut self, parts: &Parts, task: TaskId) {
+        self.drops_left -= 1;
+        let tasks = parts.scheduler.tasks();
+        let roll = tasks.roll();
+        let Some(&(_, key)) = roll.iter().find(|(other, _)| *other == task) else { return };
+        let name = tasks.name(key);
+        let (number, waits, site) =
+            self.watch.awaits.borrow().get(&task).map_or((0, None, None), |a| (a.count, a.waits, a.site));
+        let waits = waits.map(|resource| resource.to_string());
+        self.dropped = Some(Dropped { task, name: name.map(Into::into), number, waits, site });
+        tasks.cancel(key);
+    }
+
+    fn give_up(&mut self, why: Given) -> Steer {
+        self.end = Some(why);
+        Steer::GiveUp
+    }
+}
+
+/// The clock moves to the next deadline.
+fn pass_time(parts: &Parts) {
+    // With a deadline set, virtual time is never out of patience.
+    parts.driver.park(true, || None);
+}
+
+/// Hears what the run tells: enough to know it again, and what it must not do.
+#[derive(Default)]
+struct Watch {
+    print: Cell<u64>,
+    refused: RefCell<Option<String>>,
+    /// The first panic of a task that nobody heard of.
+    unread: RefCell<Option<String>>,
+    awaits: RefCell<HashMap<TaskId, Await>>,
+    /// The lines that spawned the tasks.
+    sites: RefCell<HashMap<TaskId, &'static Location<'static>>>,
+    /// What the task that has its turn said last that it waits for.
+    says: Cell<(Option<Resource>, Option<&'static Location<'static>>)>,
+}
+
+/// The await at which a task stands.
+#[derive(Default)]
+struct Await {
+    /// Which one of the task, from 1.
+    count: u32,
+    waits: Option<Resource>,
+    site: Option<&'static Location<'static>>,
+}
+
+impl Watch {
+    /// How many times this task has begun to wait.
+    fn awaits(&self, task: TaskId) -> u32 {
+        self.awaits.borrow().get(&task).map_or(0, |at| at.count)
+    }
+
+    fn remember(&self, what: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        (self.print.get(), what).hash(&mut hasher);
+        self.print.set(hasher.finish());
+    }
+
+    /// Refuses something for good.
+    fn refuse(&self, by: Actor, what: &str) -> String {
+        let by = by.task().map_or("the program".to_owned(), |task| match self.sites.borrow().get(&task) {
+            Some(site) => format!("{task} (spawned at {site})"),
+            None => task.to_string(),
+        });
+        let text = format!(
+            "explore() runs a program on the virtual clock with no sockets and no threads, for what they do is not the \
+             same in every run; but {by} {what}: give the program something that stands in for it, such as a queue"
+        );
+        self.refused.borrow_mut().get_or_insert(text).clone()
+    }
+
+    /// Refuses it by a panic at the call as well.
+    fn refuse_at_once(&self, by: Actor, what: &str) {
+        let text = self.refuse(by, what);
+        // Of two panics at once the process would die.
+        if !thread::panicking() {
+            panic!("{text}");
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn event(&self, event: &Event<'_>) {
+        let by = |actor: Actor| (discriminant(&actor), actor.task());
+        match *event {
+            Event::Spawned { task, by: actor, site, .. } => {
+                self.remember((1, task, by(actor)));
+                if task.0 != 0 {
+                    self.sites.borrow_mut().insert(task, site);
+                }
+            }
+            Event::Woken { task, by: actor } => {
+                self.remember((2, task, by(actor)));
+                if actor == Actor::Thread {
+                    self.refuse(Actor::Task(task), "was woken by another thread");
+                }
+            }
+            Event::PollStarted { .. } => self.says.set((None, None)),
+            Event::PollEnded { task, pending } => {
+                self.remember((3, task, pending));
+                if pending {
+                    let (waits, site) = self.says.take();
+                    let mut awaits = self.awaits.borrow_mut();
+                    let at = awaits.entry(task).or_default();
+                    *at = Await { count: at.count + 1, waits, site };
+                }
+            }
+            Event::Waiting { by: actor, resource, site, behind } => {
+                let deadline = if let Behind::Deadline(deadline) = behind { Some(deadline) } else { None };
+                self.remember((4, by(actor), resource.kind, deadline));
+                self.says.set((Some(resource), site));
+            }
+            Event::Acquired { by: actor, resource, .. } => self.remember((5, by(actor), resource.kind)),
+            Event::Released { by: actor, resource } => self.remember((6, by(actor), resource.kind)),
+            Event::Finished { task, outcome } => self.remember((7, task, discriminant(&outcome))),
+            Event::Unread { text, .. } => {
+                self.unread.borrow_mut().get_or_insert_with(|| text.to_owned());
+            }
+            Event::Opened { by: actor, .. } => self.refuse_at_once(actor, "opened a socket"),
+            Event::Submitted { by: actor, site, .. } => {
+                self.refuse_at_once(actor, &format!("handed a closure to a thread (at {site})"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -19,11 +19,18 @@ mod explore;
 mod hush;
 pub(crate) mod inquest;
 mod inspect;
+mod queries;
+mod schedule;
+mod steered;
+pub(crate) mod warnings;
+mod watchdog;
+mod words;
 #[cfg(feature = "record")]
 mod lane;
 #[cfg(feature = "record")]
+mod layout;
+#[cfg(feature = "record")]
 pub mod page;
-mod queries;
 #[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]
@@ -32,10 +39,10 @@ pub mod recording;
 mod retell;
 #[cfg(feature = "record")]
 mod save;
-mod schedule;
 #[cfg(feature = "record")]
 mod score;
-mod steered;
+#[cfg(feature = "record")]
+mod shapes;
 #[cfg(feature = "record")]
 mod tape;
 #[cfg(feature = "record")]
@@ -44,9 +51,6 @@ pub mod timeline;
 pub mod trace;
 #[cfg(feature = "record")]
 mod wait_graph;
-pub(crate) mod warnings;
-mod watchdog;
-mod words;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 pub use dump::dump;

@@ -21,14 +21,17 @@
 //! | the report can be read | the_report_can_be_read |
 //! | an observer hears a replay | an_observer_hears_the_replay_and_not_the_exploration |
 //! | the shortest failure has its diagram | the_shortest_schedule_that_fails_has_its_diagram |
+//! | neither panics nor warnings are printed | an_exploration_prints_nothing_of_what_it_reports |
 //! | not inside a loop | an_exploration_inside_a_loop_is_refused |
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::env;
 use std::future::{pending, poll_fn};
 use std::panic;
+use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Mutex, mpsc};
 use std::task::Poll;
@@ -583,4 +586,24 @@ fn what_waits_when_the_program_is_done_is_no_failure() {
         yield_now().await;
     });
     exploration.check();
+}
+
+#[test]
+fn an_exploration_prints_nothing_of_what_it_reports() {
+    const NAME: &str = "an_exploration_prints_nothing_of_what_it_reports";
+    if env::var_os("EXPLORES_QUIETLY").is_none() {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", NAME, "--test-threads=1", "--nocapture"]).env("EXPLORES_QUIETLY", "1");
+        let output = child.output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        return;
+    }
+    let exploration = explore(|| async {
+        drop(spawn(async { panic!("nobody reads this") }));
+        drop(spawn(pending::<()>()));
+        yield_now().await;
+        gather([async { panic!("and this ends it") }]).await.len()
+    });
+    assert!(exploration.failures() > 0);
 }

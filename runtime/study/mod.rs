@@ -40,10 +40,12 @@ pub use warnings::{Warning, Warnings};
 
 use crate::observer::{self, Event};
 
+mod choosers;
 mod exploration;
 mod explore;
 mod hush;
 mod schedule;
+mod search;
 mod steered;
 
 pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};

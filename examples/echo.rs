@@ -113,7 +113,8 @@ async fn say(stream: &TcpStream, number: usize, line: usize) -> io::Result<usize
 
 #[allow(dead_code, reason = "the tour calls it")]
 pub(crate) fn run(flags: &Flags) {
-    run_as_planned(flags, Plan { connections: CONNECTIONS, at_once: AT_ONCE, inspect: None });
+    let connections = flags.fewer(CONNECTIONS, 4);
+    run_as_planned(flags, Plan { connections, at_once: AT_ONCE, inspect: None });
 }
 
 fn run_as_planned(flags: &Flags, plan: Plan) {
@@ -166,12 +167,13 @@ fn main() {
     let arg = |name, help| Arg::new(name).long(name).value_name("N").value_parser(value_parser!(usize)).help(help);
     let path = Arg::new("inspect").long("inspect").value_name("PATH").value_parser(value_parser!(PathBuf));
     let matches = support::command()
-        .arg(arg("connections", "How many clients there are [default: 1000]"))
+        .arg(arg("connections", "How many clients there are [default: 1000, or 4 when recorded]"))
         .arg(arg("at-once", "How many of them connect at the same time [default: 100]"))
         .arg(path.help("Waits for Enter while all is connected, and can be asked at a socket there"))
         .get_matches();
     let number = |name, default| ArgMatches::get_one(&matches, name).copied().unwrap_or(default);
     let inspect = matches.get_one("inspect").cloned();
-    let plan = Plan { connections: number("connections", CONNECTIONS), at_once: number("at-once", AT_ONCE), inspect };
-    run_as_planned(&Flags::from_matches(&matches), plan);
+    let flags = Flags::from_matches(&matches);
+    let connections = number("connections", flags.fewer(CONNECTIONS, 4));
+    run_as_planned(&flags, Plan { connections, at_once: number("at-once", AT_ONCE), inspect });
 }

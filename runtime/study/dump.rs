@@ -85,8 +85,9 @@ mod on_signal {
         /// Prints a [`dump`](crate::study::dump()) on stderr whenever this process gets `signal`, such as `SIGUSR1`;
         /// needs the feature `signal`. Given several times, each of the signals does it.
         ///
-        /// A thread of its own waits for the signal and asks the loop; if that hangs in a poll, the thread says in whose.
-        /// Once the loop has ended, the signal does nothing. [`build`](Builder::build) fails if it cannot be caught.
+        /// A thread of its own waits for the signal and asks the loop; if that hangs in a poll, the thread says in
+        /// whose. Once the loop has ended, the signal does nothing. [`build`](Builder::build) fails if it cannot be
+        /// caught.
         pub fn dump_on_signal(self, signal: i32) -> Builder {
             self.attach(move |premises| {
                 if FORBIDDEN.contains(&signal) {

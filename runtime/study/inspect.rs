@@ -21,9 +21,11 @@ use crate::event_loop::Builder;
 
 impl Builder {
     /// Opens a Unix socket at `path` where the loop can be asked what it does, while it does it: `ps` lists the tasks,
-    /// `tree` tells who spawned whom, `locks` who holds what, and `why TASK` what a task waits for, and so on to the end.
+    /// `tree` tells who spawned whom, `locks` who holds what, and `why TASK` what a task waits for, and so on to the
+    /// end.
     ///
-    /// It takes a thread, and an account of every event. A socket at `path` that nobody listens to any more is replaced.
+    /// It takes a thread, and an account of every event. A socket at `path` that nobody listens to any more is
+    /// replaced.
     ///
     /// [`build`](Builder::build) fails if something else is at `path`, or somebody listens there, if the system
     /// refuses the socket or the thread, and where there are no Unix sockets.
@@ -176,7 +178,8 @@ mod on_unix {
             }
         }
 
-        /// Its thread waits in `accept`. On Linux that ends when the socket is shut down; elsewhere a last client ends it.
+        /// Its thread waits in `accept`. On Linux that ends when the socket is shut down; elsewhere a last client ends
+        /// it.
         fn end_accept(&self) {
             let shut = self
                 .listener

@@ -1,17 +1,37 @@
 //! The study: what an event loop does, watched, explained and repeated.
 //!
+//! ```text
+//!   Observer ----> recorder ---> timeline, trace, page      what happened, to look at
+//!             |--> census -----> inspect, deadlock          who waits for whom, now
+//!             `--> warnings, watchdog                       what was probably not meant so
+//!   Order, Clock <--- explore, replay                       what else could have happened
+//! ```
+//!
 //! Everything here is a client of the three seams: the [`Observer`](crate::Observer), the
-//! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core does not know it.
+//! [`Clock`](crate::Clock) and the [`Order`](crate::Order). The core tells and is steered; it draws no conclusions.
 
 mod ask;
 pub(crate) mod census;
+mod choosers;
 pub(crate) mod deadlock;
 mod dump;
+mod exploration;
+mod explore;
+mod hush;
 pub(crate) mod inquest;
 mod inspect;
+mod queries;
+mod schedule;
+mod search;
+mod steered;
+pub(crate) mod warnings;
+mod watchdog;
+mod words;
+
 #[cfg(feature = "record")]
 mod lane;
-mod queries;
+#[cfg(feature = "record")]
+pub mod page;
 #[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]
@@ -30,33 +50,21 @@ pub mod timeline;
 pub mod trace;
 #[cfg(feature = "record")]
 mod wait_graph;
-pub(crate) mod warnings;
-mod watchdog;
-mod words;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 pub use dump::dump;
-pub use warnings::{Warning, Warnings};
-
-use crate::observer::{self, Event};
-
-mod choosers;
-mod exploration;
-mod explore;
-mod hush;
-mod schedule;
-mod search;
-mod steered;
-
 pub use exploration::{Bound, Dropped, Exploration, Failing, Failure, FailureKind, Run};
 pub use explore::{Explore, explore, replay};
 pub use schedule::ScheduleError;
+pub use warnings::{Warning, Warnings};
 #[cfg(feature = "record")]
 pub use {
     lane::{Lane, Span},
     recorder::Recorder,
     recording::Recording,
 };
+
+use crate::observer::{self, Event};
 
 /// Says something to whoever watches the loop this thread is inside of: a recorder puts it beside what happens.
 ///

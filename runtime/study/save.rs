@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::study::recording::Recording;
-use crate::study::{timeline, trace};
+use crate::study::{page, timeline, trace};
 
 /// What can be written, by the ending of the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Recording {
         let text = match form_of(path)? {
             Form::Picture => timeline::svg(self),
             Form::Trace => trace::json(self)?,
-            Form::Page => return Err(unsupported("no page can be written yet: ask for .svg or .json")),
+            Form::Page => page::html(self),
         };
         fs::write(path, text)
     }

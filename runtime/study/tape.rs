@@ -45,6 +45,10 @@ pub(crate) struct Entry {
     pub(crate) kept: Kept,
 }
 
+// What a recording takes in memory is this, event by event.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Entry>() <= 80);
+
 /// An event that borrows nothing.
 pub(crate) enum Kept {
     /// One that had borrowed nothing.

@@ -35,9 +35,9 @@ use crate::task::TaskInfo;
 ///
 /// By [`Warnings::default`], which holds for every loop that is not told otherwise, a loop warns on stderr of tasks
 /// that wait for each other in a circle, and a debug build also of slow polls, of tasks that never ran and of panics
-/// that nobody read. Tasks that still wait when their loop ends are reported only if asked for, by [`Warnings::new`]: to cancel
-/// what is left is what [`block_on`](crate::block_on) is for, and a program with a task in the background is no
-/// faulty program.
+/// that nobody read. Tasks that still wait when their loop ends are reported only if asked for, by
+/// [`Warnings::new`]: to cancel what is left is what [`block_on`](crate::block_on) is for, and a program with a task
+/// in the background is no faulty program.
 ///
 /// ```
 /// use std::time::Duration;

@@ -3,32 +3,37 @@
 //!
 //! | promise | test |
 //! |---|---|
-//! | every kind of failure is told, with what it said and where | a_panic_a_deadlock_and_a_wrong_outcome_are_told_apart |
+//! | each kind of failure is told | a_panic_a_deadlock_and_a_wrong_outcome_are_told_apart |
 //! | an error that nobody reads is a failure, one that is read is none | a_panic_counts_if_nobody_reads_its_error |
 //! | the same schedule, the same failure, twice | a_schedule_that_fails_fails_again_in_the_same_way |
 //! | a schedule may be used with an ordinary loop | a_schedule_found_is_one_for_an_ordinary_loop |
 //! | what is no schedule, or does not fit, says so | a_schedule_that_does_not_fit_says_where |
-//! | a sleep may end early, the root's too | with_racing_timers_the_shorter_sleep_may_be_later, a_time_limit_of_the_root_may_end_early |
+//! | a sleep may end early | with_racing_timers_the_shorter_sleep_may_be_later |
+//! | the root's too | a_time_limit_of_the_root_may_end_early |
 //! | on the clock alone it does not | on_the_clock_alone_sleeps_end_in_order |
 //! | a drop at every await finds what it breaks | a_permit_lost_to_a_cancel_is_found, ours_are_not_lost |
 //! | the same in the loop's own order | in_order_a_drop_at_each_await_is_tried |
 //! | a seed repeats its runs; failures get shorter | a_random_exploration_repeats_itself_and_shortens_what_fails |
 //! | bounds are said | a_bound_that_is_reached_is_said, a_program_that_never_ends_is_cut_off |
-//! | no sockets, no threads | a_socket_is_refused_at_the_call_and_for_good, a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused |
+//! | no sockets | a_socket_is_refused_at_the_call_and_for_good |
+//! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
 //! | tasks may be left over | what_waits_when_the_program_is_done_is_no_failure |
 //! | the report can be read | the_report_can_be_read |
 //! | an observer hears a replay | an_observer_hears_the_replay_and_not_the_exploration |
 //! | the shortest failure has its diagram | the_shortest_schedule_that_fails_has_its_diagram |
+//! | neither panics nor warnings are printed | an_exploration_prints_nothing_of_what_it_reports |
 //! | not inside a loop | an_exploration_inside_a_loop_is_refused |
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::env;
 use std::future::{pending, poll_fn};
 use std::panic;
+use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Mutex, mpsc};
 use std::task::Poll;
@@ -493,12 +498,21 @@ fn a_program_that_is_not_the_same_in_every_run_is_found_out() {
     });
     assert!(said.starts_with("the program that is explored is not the same in every run"), "{said}");
 
-    // Also if only what fails differs.
+    // Also if only the outcome differs, of the first run or of one that fails.
+    let runs = Cell::new(0);
+    let (said, _) = said_by(|| {
+        explore(|| {
+            runs.set(runs.get() + 1);
+            let run = runs.get();
+            async move { run }
+        });
+    });
+    assert!(said.starts_with("the program that is explored is not the same in every run"), "{said}");
     let runs = Cell::new(0);
     let (said, _) = said_by(|| {
         Explore::new().expect(|run| *run != 3).run(|| {
             runs.set(runs.get() + 1);
-            let run = runs.get();
+            let run = if runs.get() == 3 { 3 } else { 0 };
             async move {
                 gather([yield_now(), yield_now()]).await;
                 run
@@ -583,4 +597,24 @@ fn what_waits_when_the_program_is_done_is_no_failure() {
         yield_now().await;
     });
     exploration.check();
+}
+
+#[test]
+fn an_exploration_prints_nothing_of_what_it_reports() {
+    const NAME: &str = "an_exploration_prints_nothing_of_what_it_reports";
+    if env::var_os("EXPLORES_QUIETLY").is_none() {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", NAME, "--test-threads=1", "--nocapture"]).env("EXPLORES_QUIETLY", "1");
+        let output = child.output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        return;
+    }
+    let exploration = explore(|| async {
+        drop(spawn(async { panic!("nobody reads this") }));
+        drop(spawn(pending::<()>()));
+        yield_now().await;
+        gather([async { panic!("and this ends it") }]).await.len()
+    });
+    assert!(exploration.failures() > 0);
 }

@@ -172,6 +172,10 @@ impl<T> Exploration<T> {
         self.failing.first().map(|failing| &*failing.schedule)
     }
 
+    pub(crate) fn shortest_first(&mut self) {
+        self.failing.sort_by_key(|failing| failing.length);
+    }
+
     pub(crate) fn add_failure(&mut self, failure: Failure, schedule: impl FnOnce() -> String, length: usize) {
         let known = self.failing.iter_mut().find(|known| known.failure.is_like(&failure));
         match known {

@@ -22,22 +22,17 @@
 //!
 //! Promises: every schedule once; the same program, the same report; what is not explored is said; a schedule
 //! that fails can be run again, and fails in the same way.
-//! Does not know: how a run is steered.
+//! Does not know: how a run is steered, or the next one found.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use crate::context;
 use crate::observer::Observer;
-use crate::order::next_random;
-use crate::study::exploration::{Bound, Exploration, Failing, Failure, FailureKind, Run};
-use crate::study::schedule::{self, Pick, Rules, ScheduleError};
-use crate::study::steered::{self, Choice, Chooser, End, Point, Ran};
-#[cfg(feature = "record")]
-use crate::study::{Recorder, Recording};
+use crate::study::exploration::{Exploration, Run};
+use crate::study::schedule::{Rules, ScheduleError};
+use crate::study::search::Search;
 
 /// Runs a program under every order of its ready tasks, and tells how it ended under each.
 ///
@@ -83,7 +78,8 @@ use crate::study::{Recorder, Recording};
 ///
 /// Inside a running loop. If the program opens a socket, hands a closure to a thread or is woken by another thread:
 /// the call panics as well, and says so. And if it is not the same program in every run, because it depends on
-/// something beside the order: a random number, the machine's clock, an address, what an earlier run left.
+/// something beside the order: a random number, the machine's clock, an address, what an earlier run left. (That is
+/// found out where the loop sees it, and in the first run and the failures, which are made twice.)
 ///
 /// Panics of the program on this thread are not printed; the report has what they say. What another thread sends
 /// through a [`Handle`](crate::Handle) cannot be told from what the program sends itself, and nobody waits for it.
@@ -136,19 +132,10 @@ where
 /// ```
 #[must_use = "it explores nothing until run() is called"]
 pub struct Explore<T> {
-    rules: Rules,
-    max_schedules: usize,
-    max_turns: u64,
+    search: Search<T>,
     random: Option<(u64, usize)>,
-    expect: Option<Expectation<T>>,
     observers: Vec<Rc<dyn Observer>>,
 }
-
-/// Says of an outcome whether it is right.
-type Expectation<T> = Box<dyn Fn(&T) -> bool>;
-
-/// Runs that are made to find a shorter schedule, at most.
-const TRIALS: usize = 2_000;
 
 impl<T> Default for Explore<T> {
     fn default() -> Explore<T> {
@@ -159,19 +146,14 @@ impl<T> Default for Explore<T> {
 impl<T> Explore<T> {
     /// Every order of the ready tasks, depth first; 100,000 schedules at most.
     pub fn new() -> Explore<T> {
-        Explore {
-            rules: Rules { any_order: true, racing: false, drops: 0, max_steps: 10_000 },
-            max_schedules: 100_000,
-            max_turns: 20_000_000,
-            random: None,
-            expect: None,
-            observers: Vec::new(),
-        }
+        let rules = Rules { any_order: true, racing: false, drops: 0, max_steps: 10_000 };
+        let search = Search { rules, max_schedules: 100_000, max_turns: 5_000_000, expect: None };
+        Explore { search, random: None, observers: Vec::new() }
     }
 
     /// So many schedules at most; 100,000 if not said. The report says if there are more.
     pub fn max_schedules(mut self, most: usize) -> Explore<T> {
-        self.max_schedules = most.max(1);
+        self.search.max_schedules = most.max(1);
         self
     }
 
@@ -181,13 +163,13 @@ impl<T> Explore<T> {
     /// A task that yields until another one has done its part never ends under the schedules that leave the other
     /// one out. Let it wait for an event instead; or set this low, and take these failures for what they are.
     pub fn max_steps(mut self, most: usize) -> Explore<T> {
-        self.rules.max_steps = most.max(1);
+        self.search.rules.max_steps = most.max(1);
         self
     }
 
-    /// So many turns in all runs together at most; 20,000,000 if not said. The report says if that was too few.
+    /// So many turns in all runs together at most; 5,000,000 if not said. The report says if that was too few.
     pub fn max_turns(mut self, most: u64) -> Explore<T> {
-        self.max_turns = most;
+        self.search.max_turns = most;
         self
     }
 
@@ -204,7 +186,7 @@ impl<T> Explore<T> {
     /// Only the loop's own order, first in, first out: one schedule. Worth while with
     /// [`cancelling`](Explore::cancelling), for programs that have too many.
     pub fn in_order(mut self) -> Explore<T> {
-        self.rules.any_order = false;
+        self.search.rules.any_order = false;
         self
     }
 
@@ -215,7 +197,7 @@ impl<T> Explore<T> {
     /// sleep, or its time limit, ends early. A sleep that is polled with a waker of its own, as in a
     /// `FuturesUnordered`, ends only when nobody is ready, or with a later one.
     pub fn racing_timers(mut self) -> Explore<T> {
-        self.rules.racing = true;
+        self.search.rules.racing = true;
         self
     }
 
@@ -230,13 +212,13 @@ impl<T> Explore<T> {
     /// its result, is no failure; the report counts it apart. Take the results by
     /// [`gather_settled`](fn@crate::gather_settled) to see further.
     pub fn cancelling(mut self) -> Explore<T> {
-        self.rules.drops = 1;
+        self.search.rules.drops = 1;
         self
     }
 
     /// An outcome of which `expectation` is false is a failure.
     pub fn expect(mut self, expectation: impl Fn(&T) -> bool + 'static) -> Explore<T> {
-        self.expect = Some(Box::new(expectation));
+        self.search.expect = Some(Box::new(expectation));
         self
     }
 
@@ -259,12 +241,10 @@ impl<T> Explore<T> {
         F: Future<Output = T>,
     {
         refuse_inside_a_loop("explore()");
-        let mut found = match self.random {
-            None => self.depth_first(&mut program),
-            Some((seed, runs)) => self.at_random(seed, runs, &mut program),
-        };
-        found.failing.sort_by_key(|failing| failing.length);
-        found
+        match self.random {
+            None => self.search.depth_first(&mut program),
+            Some((seed, runs)) => self.search.at_random(seed, runs, &mut program),
+        }
     }
 
     /// Runs one schedule. See [`replay`](fn@replay).
@@ -283,338 +263,19 @@ impl<T> Explore<T> {
         F: Future<Output = T>,
     {
         refuse_inside_a_loop("replay()");
-        let picks = schedule::read(schedule)?;
-        let (ran, misfit) = self.run_script(&picks, &self.observers, &mut program);
-        if let Some(misfit) = misfit {
-            return Err(ScheduleError(format!("the schedule {schedule} does not fit this program: {misfit}")));
-        }
-        let schedule = schedule::write(&ran.picks);
-        let result = match self.judge(ran) {
-            Verdict { failure: Some(failure), .. } => Err(failure),
-            Verdict { outcome: Some(outcome), .. } => Ok(outcome),
-            Verdict { .. } => {
-                Err(Failure::new(FailureKind::Panicked, "the task that was dropped gave no output".into()))
-            }
-        };
-        Ok(Run { schedule, result })
-    }
-
-    #[track_caller]
-    fn depth_first<F>(&self, program: &mut dyn FnMut() -> F) -> Exploration<T>
-    where
-        T: Ord + fmt::Debug,
-        F: Future<Output = T>,
-    {
-        let mut found = Exploration::new(self.rules);
-        let mut ways = Ways::default();
-        let mut first = None;
-        loop {
-            let ran = steered::run(self.rules, &[], program, &mut ways);
-            if let Some(strayed) = ways.strayed(&ran.picks) {
-                panic!("{strayed}");
-            }
-            first.get_or_insert_with(|| (ran.picks.clone(), ran.print));
-            self.count(&mut found, ran);
-            found.distinct += 1;
-            if !ways.go_back() {
-                break;
-            }
-            if found.schedules >= self.max_schedules {
-                found.bound = Some(Bound::Schedules(found.schedules));
-                break;
-            }
-            if found.turns >= self.max_turns {
-                found.bound = Some(Bound::Turns(found.turns));
-                break;
-            }
-        }
-        self.run_again(&found, first, program);
-        found
-    }
-
-    #[track_caller]
-    fn at_random<F>(&self, seed: u64, runs: usize, program: &mut dyn FnMut() -> F) -> Exploration<T>
-    where
-        T: Ord + fmt::Debug,
-        F: Future<Output = T>,
-    {
-        let mut found = Exploration::new(self.rules);
-        let mut seen = HashSet::new();
-        let mut first = None;
-        let mut dice = Dice(seed);
-        found.bound = Some(Bound::Random(runs));
-        while found.schedules < runs {
-            if found.turns >= self.max_turns {
-                found.bound = Some(Bound::Turns(found.turns));
-                break;
-            }
-            let ran = steered::run(self.rules, &[], program, &mut dice);
-            first.get_or_insert_with(|| (ran.picks.clone(), ran.print));
-            let mut hasher = DefaultHasher::new();
-            ran.picks.hash(&mut hasher);
-            seen.insert(hasher.finish());
-            self.count(&mut found, ran);
-        }
-        found.distinct = seen.len();
-        self.run_again(&found, first, program);
-        let mut trials = TRIALS;
-        for failing in &mut found.failing {
-            self.shorten(failing, &mut trials, program);
-        }
-        found
-    }
-
-    /// Takes one run into the account.
-    #[track_caller]
-    fn count(&self, found: &mut Exploration<T>, ran: Ran<T>)
-    where
-        T: Ord + fmt::Debug,
-    {
-        found.schedules += 1;
-        found.turns += ran.steps as u64;
-        let picks = ran.picks.clone();
-        let verdict = self.judge(ran);
-        if verdict.outcome.is_none() && verdict.failure.is_none() {
-            found.passed_on += 1;
-        }
-        if let Some(failure) = verdict.failure {
-            found.add_failure(failure, || schedule::write(&picks), picks.len());
-        }
-        if let Some(outcome) = verdict.outcome {
-            *found.outcomes.entry(outcome).or_default() += 1;
-        }
-    }
-
-    /// What to think of a run.
-    #[track_caller]
-    fn judge(&self, ran: Ran<T>) -> Verdict<T>
-    where
-        T: fmt::Debug,
-    {
-        let (outcome, failure) = match ran.end {
-            End::Returned(outcome, unread) => {
-                let is_right = self.expect.as_ref().is_none_or(|expect| expect(&outcome));
-                let unexpected =
-                    (!is_right).then(|| Failure::new(FailureKind::Unexpected, format!("the outcome is {outcome:?}")));
-                (Some(outcome), unread.or(unexpected))
-            }
-            End::Failed(failure) => (None, Some(failure)),
-            End::PassedOn => (None, None),
-            End::Refused(text) => panic!("{text}"),
-            End::Stopped => panic!("{NOT_THE_SAME}"),
-        };
-        Verdict { outcome, failure: failure.map(|failure| Failure { dropped: ran.dropped, ..failure }) }
-    }
-
-    #[track_caller]
-    fn run_script<F>(
-        &self,
-        picks: &[Pick],
-        observers: &[Rc<dyn Observer>],
-        program: &mut dyn FnMut() -> F,
-    ) -> (Ran<T>, Option<String>)
-    where
-        F: Future<Output = T>,
-    {
-        let drops = picks.iter().filter(|pick| matches!(pick, Pick::Drop(_))).count();
-        let racing = self.rules.racing && self.rules.any_order;
-        let rules = Rules { any_order: true, racing, drops, ..self.rules };
-        let mut script = Script { picks, at: 0, misfit: None };
-        let ran = steered::run(rules, observers, program, &mut script);
-        let left = picks.len() - script.at;
-        let misfit = script.misfit.or_else(|| {
-            let ended = || format!("the program ended after {} of its {} steps", script.at, picks.len());
-            (left > 0).then(ended)
-        });
-        (ran, misfit)
-    }
-
-    /// The first schedule and those that fail are run again: a program that then does something else is not the same
-    /// in every run, and no number of this exploration means anything.
-    #[track_caller]
-    fn run_again<F>(&self, found: &Exploration<T>, first: Option<(Vec<Pick>, u64)>, program: &mut dyn FnMut() -> F)
-    where
-        T: fmt::Debug,
-        F: Future<Output = T>,
-    {
-        if let Some((picks, print)) = first {
-            let (ran, misfit) = self.run_script(&picks, &[], program);
-            assert!(misfit.is_none() && ran.print == print, "{NOT_THE_SAME}");
-        }
-        for failing in found.failing.iter().take(TRIALS) {
-            let picks = schedule::read(&failing.schedule).expect("it was written by this exploration");
-            let (ran, misfit) = self.run_script(&picks, &[], program);
-            let again = self.judge(ran).failure;
-            assert!(misfit.is_none() && again.as_ref() == Some(&failing.failure), "{NOT_THE_SAME}");
-        }
-    }
-
-    /// Leaves out of a schedule what does not matter: first its end, and then one step after the other.
-    #[track_caller]
-    fn shorten<F>(&self, failing: &mut Failing, trials: &mut usize, program: &mut dyn FnMut() -> F)
-    where
-        T: fmt::Debug,
-        F: Future<Output = T>,
-    {
-        let whole = schedule::read(&failing.schedule).expect("it was written by this exploration");
-        let mut fails = |picks: &[Pick]| {
-            if *trials == 0 {
-                return false;
-            }
-            *trials -= 1;
-            let (ran, misfit) = self.run_script(picks, &[], program);
-            misfit.is_none() && self.judge(ran).failure.is_some_and(|failure| failure.is_like(&failing.failure))
-        };
-        let end = (0..whole.len()).find(|&end| fails(&whole[..end])).unwrap_or(whole.len());
-        let mut picks = whole[..end].to_vec();
-        let mut at = 0;
-        while at < picks.len() {
-            let mut without = picks.clone();
-            without.remove(at);
-            if fails(&without) {
-                picks = without;
-            } else {
-                at += 1;
-            }
-        }
-        failing.length = picks.len();
-        failing.schedule = schedule::write(&picks);
+        self.search.replay(schedule, &self.observers, &mut program)
     }
 }
 
 impl<T> fmt::Debug for Explore<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Explore")
-            .field("rules", &self.rules)
-            .field("max_schedules", &self.max_schedules)
-            .field("max_turns", &self.max_turns)
-            .field("random", &self.random)
-            .finish_non_exhaustive()
+        f.debug_struct("Explore").field("search", &self.search).field("random", &self.random).finish_non_exhaustive()
     }
-}
-
-#[cfg(feature = "record")]
-impl<T: fmt::Debug> Exploration<T> {
-    /// The run of the shortest schedule that fails, made once more and recorded; nothing if none fails. `program` is
-    /// the one that was explored. [`timeline`](crate::study::timeline) draws it.
-    ///
-    /// # Panics
-    ///
-    /// As [`explore`]; and if the schedule does not fit, because it is another program.
-    #[track_caller]
-    pub fn diagram<F>(&self, program: impl FnMut() -> F) -> Option<Recording>
-    where
-        F: Future<Output = T>,
-    {
-        let failing = self.failing.first()?;
-        let failure = failing.failure.to_string();
-        let title = format!("schedule {}: {}", failing.schedule, failure.lines().next().unwrap_or_default());
-        let recorder = Rc::new(Recorder::whole().titled(&title));
-        let explore = Explore { rules: self.rules, ..Explore::new() }.observer(recorder.clone());
-        match explore.replay(&failing.schedule, program) {
-            Ok(_) => Some(recorder.recording()),
-            Err(misfit) => panic!("a diagram needs the program that was explored: {misfit}"),
-        }
-    }
-}
-
-struct Verdict<T> {
-    outcome: Option<T>,
-    failure: Option<Failure>,
 }
 
 #[track_caller]
 fn refuse_inside_a_loop(what: &str) {
     if context::try_current().is_some() {
         panic!("{what} was called inside a running loop, which would stop that loop: call it outside block_on()");
-    }
-}
-
-const NOT_THE_SAME: &str = "the program that is explored is not the same in every run: it did something else under the \
-                            same schedule, so it depends on something beside the order of its tasks, such as a random \
-                            number, the machine's clock, an address, or what an earlier run left";
-
-/// The points of the last run, and at each the way that was taken: the next run takes the same ones, up to the last
-/// point that has a way not taken.
-#[derive(Default)]
-struct Ways {
-    points: Vec<Fork>,
-    at: usize,
-    strayed: bool,
-}
-
-struct Fork {
-    candidates: Vec<Pick>,
-    taken: usize,
-    print: u64,
-}
-
-impl Ways {
-    /// Takes the next way at the last point that has one. False if there is none.
-    fn go_back(&mut self) -> bool {
-        self.at = 0;
-        while let Some(last) = self.points.last_mut() {
-            if last.taken + 1 < last.candidates.len() {
-                last.taken += 1;
-                return true;
-            }
-            self.points.pop();
-        }
-        false
-    }
-
-    /// What to say if the last run did not come by the points it had to come by.
-    fn strayed(&self, picks: &[Pick]) -> Option<String> {
-        let is_on_its_way = !self.strayed && self.at == self.points.len();
-        (!is_on_its_way).then(|| format!("{NOT_THE_SAME}; seen after the schedule {:?}", schedule::write(picks)))
-    }
-}
-
-impl Chooser for Ways {
-    fn choose(&mut self, point: &Point<'_>) -> Choice {
-        if self.at == self.points.len() {
-            self.points.push(Fork { candidates: point.candidates.to_vec(), taken: 0, print: point.print });
-        }
-        let fork = &self.points[self.at];
-        if fork.candidates != point.candidates || fork.print != point.print {
-            self.strayed = true;
-            return Choice::Stop;
-        }
-        self.at += 1;
-        Choice::This(fork.taken)
-    }
-}
-
-/// Chooses at random.
-struct Dice(u64);
-
-impl Chooser for Dice {
-    fn choose(&mut self, point: &Point<'_>) -> Choice {
-        Choice::This((next_random(&mut self.0) % point.candidates.len() as u64) as usize)
-    }
-}
-
-/// Chooses as it is written, and then as the loop would.
-struct Script<'a> {
-    picks: &'a [Pick],
-    at: usize,
-    misfit: Option<String>,
-}
-
-impl Chooser for Script<'_> {
-    fn choose(&mut self, point: &Point<'_>) -> Choice {
-        let Some(pick) = self.picks.get(self.at) else { return Choice::FirstInLine };
-        if let Some(position) = point.candidates.iter().position(|candidate| candidate == pick) {
-            self.at += 1;
-            return Choice::This(position);
-        }
-        let turns: Vec<Pick> = point.candidates.iter().copied().filter(|pick| matches!(pick, Pick::Turn(_))).collect();
-        let may = turns.iter().map(Pick::to_string).collect::<Vec<_>>().join(", ");
-        self.misfit = Some(format!(
-            "at its step {} it has {pick}, but who may be next there is {may}; was it found with another program, or \
-             under racing_timers()?",
-            self.at + 1
-        ));
-        Choice::Stop
     }
 }

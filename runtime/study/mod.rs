@@ -12,6 +12,7 @@
 
 mod ask;
 pub(crate) mod census;
+mod choosers;
 pub(crate) mod deadlock;
 mod dump;
 mod exploration;
@@ -21,6 +22,7 @@ pub(crate) mod inquest;
 mod inspect;
 mod queries;
 mod schedule;
+mod search;
 mod steered;
 pub(crate) mod warnings;
 mod watchdog;

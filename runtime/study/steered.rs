@@ -33,6 +33,7 @@ use crate::study::exploration::{Dropped, Failure, FailureKind};
 use crate::study::hush::{Hush, Panic};
 use crate::study::inquest::{self, Finding};
 use crate::study::schedule::{Pick, Rules};
+use crate::study::warnings::Warnings;
 use crate::waker::woken_by;
 
 /// A point at which somebody has to be chosen.
@@ -89,7 +90,8 @@ pub(crate) fn run<T, F: Future<Output = T>>(
     let hush = Hush::new();
     let labels = FreshLabels::new();
     let watch = Rc::new(Watch::default());
-    let builder = EventLoop::builder().clock(Clock::virtual_time()).observer(watch.clone());
+    // What is to be warned of is in the report, once.
+    let builder = EventLoop::builder().clock(Clock::virtual_time()).warnings(Warnings::none()).observer(watch.clone());
     let builder = observers.iter().cloned().fold(builder, |builder, observer| builder.observer(observer));
     let event_loop = match builder.build() {
         Ok(event_loop) => event_loop,

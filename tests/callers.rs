@@ -105,6 +105,8 @@ const PANICS: &[(&str, &str, Reached)] = &[
     ("study/explore.rs", "was called inside a running loop", By("explore_promises", "an_exploration_inside_a_loop_is_refused")),
     ("study/explore.rs", "it was written by this exploration", Never("a schedule is read as it was written, which a test of schedule.rs holds to")),
     ("study/explore.rs", "a diagram needs the program that was explored", By("explore_promises", "the_shortest_schedule_that_fails_has_its_diagram")),
+    ("study/page.rs", "plain data with string keys can always be written", Never("a recording and its sources are structs and maps of strings")),
+    ("study/page.rs", "the template has no other places", Never("the template is a file of this crate, and its five places are named there")),
     ("study/steered.rs", "explore() cannot make an event loop", Untested("the system must run out of descriptors between two runs")),
     ("study/steered.rs", "{text}", By("explore_promises", "a_socket_is_refused_at_the_call_and_for_good")),
     ("sync/barrier.rs", "Barrier::new() needs at least one party", By("callers", "what_cannot_be_is_refused_in_the_line_that_says_it")),

@@ -39,7 +39,7 @@ const MOST_OF_A_FILE: u64 = 500_000;
 /// The recording as a page to step through: the run queue, timers, locks, sockets, every task and its reason,
 /// forward and back, with a caption for each event in English and Chinese.
 ///
-/// One self-contained file, some 70 kB and the recording. The source files that the recording names are put into
+/// One self-contained file, some 80 kB and the recording. The source files that the recording names are put into
 /// it, if they are found below the working directory.
 ///
 /// ```

@@ -39,17 +39,20 @@ pub(crate) fn look_at(frames: &[Frame]) -> Result<Value, String> {
     let folder = std::env::temp_dir().join(format!("roundel-page-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let around = write_pages(&folder, frames);
-    let document = open(&browser, &folder, &around);
+    let document = open(browser, &folder, &around);
     let _ = fs::remove_dir_all(&folder);
     let found = document.split_once("<pre id=\"findings\">").and_then(|(_, rest)| rest.split_once("</pre>"));
     let (found, _) = found.ok_or_else(|| format!("the pages did not answer in time:\n{document}"))?;
     serde_json::from_str(found).map_err(|error| error.to_string())
 }
 
-fn find() -> Option<PathBuf> {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+/// The name of one that works: some systems have a stand-in that only says how to install it.
+fn find() -> Option<&'static str> {
+    let works = |name: &&str| {
+        let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    };
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find(works)
 }
 
 /// The pages, each with a probe, and one around them that collects what the probes tell.
@@ -82,7 +85,7 @@ fn write_pages(folder: &Path, frames: &[Frame]) -> PathBuf {
 }
 
 /// The document of this page when all its scripts have had their time.
-fn open(browser: &Path, folder: &Path, page: &Path) -> String {
+fn open(browser: &str, folder: &Path, page: &Path) -> String {
     let mut child = Command::new(browser)
         .args([
             "--headless=new",

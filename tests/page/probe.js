@@ -57,19 +57,28 @@ const probe = {
 };
 
 const asked = {
-  /* Every event forward by the button, in both languages, and back again. */
+  /* Every event forward by the button, and back again. */
   walk() {
+    const { lang } = document.documentElement;
+    const forward = [probe.look()];
+    while (!document.getElementById("forward").disabled) forward.push(probe.click("forward"));
+    const back = [probe.look()];
+    while (!document.getElementById("back").disabled) back.push(probe.click("back"));
+    return { lang, forward, back };
+  },
+
+  /* Every event in both languages. */
+  both() {
+    const { lang } = document.documentElement;
     const forward = [probe.look()];
     const other = [probe.inOtherLanguage()];
     const wide = [];
     while (!document.getElementById("forward").disabled) {
       forward.push(probe.click("forward"));
-      other.push(probe.inOtherLanguage());
       if (probe.isTooWide()) wide.push(probe.look().position);
+      other.push(probe.inOtherLanguage());
     }
-    const back = [probe.look()];
-    while (!document.getElementById("back").disabled) back.push(probe.click("back"));
-    return { lang: document.documentElement.lang, forward, back, other, wide, width: window.innerWidth };
+    return { lang, forward, other, wide, width: window.innerWidth };
   },
 
   /* Here and there, by the slider, the keys, the ends' buttons and the list. */

@@ -197,7 +197,7 @@ fn programs(study: &mut Study) {
     {
         let explore = Explore::new().racing_timers().expect(|counter| *counter == FEW);
         study.program(name, explore, move || async move {
-            let shared = Rc::new(Shared::default());
+            let shared = Rc::new(Shared { noted: true, ..Shared::default() });
             gather((0..FEW).map(|_| increment(shared.clone()))).await;
             shared.read()
         });

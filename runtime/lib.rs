@@ -36,9 +36,10 @@
 //! A file imports from lower floors only; `tests/floors.rs` reads the imports and holds it to that.
 //!
 //! ```text
+//! 7  study/*                                               watched, explained, repeated
 //! 6  time  net/*  spawn  gather  as_completed  group       what a task calls
 //!    thread  handle                                        other threads: out, and in
-//! 5  event_loop  context                                   takes turns; which loop this thread is in
+//! 5  builder  event_loop  context                          takes turns; which loop this thread is in
 //! 4  scheduler                driver                       run tasks  |  wait for the world
 //! 3  join_handle  home  waker                              a handle; a number that wakes
 //! 2  task  answer                                          a boxed future, and its result
@@ -51,6 +52,7 @@ mod answer;
 mod arena;
 mod arrivals;
 mod as_completed;
+mod builder;
 mod clock;
 mod context;
 mod driver;
@@ -85,8 +87,9 @@ mod wakers;
 mod yield_now;
 
 pub use as_completed::{AsCompleted, as_completed};
+pub use builder::Builder;
 pub use clock::{Clock, Instant};
-pub use event_loop::{Builder, EventLoop, block_on};
+pub use event_loop::{EventLoop, block_on};
 #[doc(hidden)]
 pub use gather::for_macros;
 pub use gather::{Gather, GatherSettled, TryGather, gather, gather_settled, try_gather};

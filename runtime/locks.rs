@@ -1,7 +1,7 @@
 //! The locks: what threads share, and how they start, comes in by this door.
 //!
 //! ```text
-//!   std::sync ----> locks ----> inbox, answer, pool: all that crosses threads; and join_error
+//!   std::sync ----> locks ----> inbox, answer, pool: all that crosses threads; join_error; study/lane
 //!   loom::sync ---> tests/loom.rs builds the same files with these in place of the door
 //! ```
 //!

@@ -129,7 +129,7 @@ fn a_task_that_takes_its_own_lock_again() {
         async {
             let lock = Lock::new(1);
             let _guard = lock.acquire().await;
-            lock.acquire().await;
+            drop(lock.acquire().await);
         },
         r#"deadlock: a task waits for itself
   task 0 "main" (spawned at HERE) holds Lock 1 (taken at HERE)
@@ -284,7 +284,7 @@ fn what_nobody_is_left_to_do() {
         async {
             let lock = Rc::new(Lock::new(()).named("of the condition"));
             drop(spawn(async move { drop(Condition::new().named("news").wait(lock.acquire().await).await) }));
-            drop(spawn(async { drop(Barrier::new(2).named("start").wait().await) }));
+            drop(spawn(async { Barrier::new(2).named("start").wait().await }));
             drop(spawn(async { Queue::<u8>::unbounded().named("jobs").get().await }));
             let (kept, receiver) = oneshot::channel::<u8>();
             drop(spawn(receiver));
@@ -301,7 +301,7 @@ fn what_nobody_is_left_to_do() {
             let read = cell.clone();
             drop(spawn(async move { *read.get_or_init(async || 1).await }));
             let permits = Semaphore::new(0).named("seats");
-            permits.acquire().await.unwrap();
+            drop(permits.acquire().await);
             drop(kept);
         },
         r#"deadlock: nobody is left who could wake anybody

@@ -37,7 +37,7 @@ const FLOORS: [&[&str]; 8] = [
     &["task", "answer", "study/deadlock"],
     &["join_handle", "home", "waker"],
     &["scheduler", "driver", "study/watchdog"],
-    &["context", "study/inquest", "study/warnings", "event_loop"],
+    &["context", "study/inquest", "study/warnings", "event_loop", "builder"],
     &["spawn", "time", "net", "gather", "as_completed", "group", "thread", "handle"],
     &["study"],
 ];
@@ -45,7 +45,8 @@ const FLOORS: [&[&str]; 8] = [
 /// Who may import from the same floor, and what.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("waker", &["home"]),
-    ("event_loop", &["context", "study/inquest", "study/warnings"]),
+    ("event_loop", &["context", "study/inquest"]),
+    ("builder", &["context", "event_loop", "study/inquest", "study/warnings"]),
     ("study/inquest", &["context"]),
     ("handle", &["spawn"]),
     ("observer", &["clock"]),

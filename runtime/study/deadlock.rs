@@ -193,10 +193,10 @@ fn cycles_in(tasks: &[Stuck]) -> Vec<Vec<TaskId>> {
         while at < line.len() && !reached.contains_key(&start) {
             let from = line[at];
             for &to in ways.get(&from).into_iter().flatten() {
-                if !reached.contains_key(&to) {
-                    reached.insert(to, from);
+                reached.entry(to).or_insert_with(|| {
                     line.push(to);
-                }
+                    from
+                });
             }
             at += 1;
         }

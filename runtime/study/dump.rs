@@ -74,7 +74,7 @@ mod on_signal {
     use signal_hook::iterator::{Handle, Signals};
 
     use super::dump;
-    use crate::event_loop::Builder;
+    use crate::builder::Builder;
     use crate::locks::ThreadBuilder;
     use crate::observer::{Event, Observer, Watch};
     use crate::quietly::quietly;

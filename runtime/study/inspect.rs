@@ -17,7 +17,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::event_loop::Builder;
+use crate::builder::Builder;
 
 impl Builder {
     /// Opens a Unix socket at `path` where the loop can be asked what it does, while it does it: `ps` lists the tasks,
@@ -43,7 +43,7 @@ impl Builder {
 use on_unix::open;
 
 #[cfg(not(unix))]
-fn open(_: &Path, _: &crate::event_loop::Premises) -> io::Result<crate::observer::Watch> {
+fn open(_: &Path, _: &crate::builder::Premises) -> io::Result<crate::observer::Watch> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets on this system"))
 }
 
@@ -61,8 +61,8 @@ mod on_unix {
     use std::thread;
     use std::time::Duration;
 
+    use crate::builder::Premises;
     use crate::clock::Instant;
-    use crate::event_loop::Premises;
     use crate::locks::{Arc, ThreadBuilder};
     use crate::observer::{Event, Observer, Watch};
     use crate::study::ask::{Line, PATIENCE};

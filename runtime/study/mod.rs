@@ -20,18 +20,13 @@ mod explore;
 mod hush;
 pub(crate) mod inquest;
 mod inspect;
-mod queries;
-mod schedule;
-mod search;
-mod steered;
-pub(crate) mod warnings;
-mod watchdog;
-mod words;
-
 #[cfg(feature = "record")]
 mod lane;
 #[cfg(feature = "record")]
+mod layout;
+#[cfg(feature = "record")]
 pub mod page;
+mod queries;
 #[cfg(feature = "record")]
 mod recorder;
 #[cfg(feature = "record")]
@@ -40,8 +35,13 @@ pub mod recording;
 mod retell;
 #[cfg(feature = "record")]
 mod save;
+mod schedule;
 #[cfg(feature = "record")]
 mod score;
+mod search;
+#[cfg(feature = "record")]
+mod shapes;
+mod steered;
 #[cfg(feature = "record")]
 mod tape;
 #[cfg(feature = "record")]
@@ -50,6 +50,9 @@ pub mod timeline;
 pub mod trace;
 #[cfg(feature = "record")]
 mod wait_graph;
+pub(crate) mod warnings;
+mod watchdog;
+mod words;
 
 pub use deadlock::{Deadlock, Held, Stuck, Waiting, Why};
 pub use dump::dump;

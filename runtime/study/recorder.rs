@@ -36,7 +36,8 @@ use crate::study::tape::Tape;
 /// # }
 /// ```
 ///
-/// It is meant for one loop, by whose clock its times are. To have two loops recorded, use two.
+/// It is meant for one loop, by whose clock its times are. To have two loops recorded, use two. (Locks, timers and the
+/// like are numbered in order of first use by a thread: in a second run on the same thread the numbers go on.)
 pub struct Recorder {
     title: String,
     tape: RefCell<Tape>,

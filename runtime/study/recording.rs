@@ -13,11 +13,8 @@
 //! Does not know: the loop; how it is drawn.
 
 use std::fmt;
-use std::panic::Location;
 
 use serde::{Deserialize, Serialize};
-
-use crate::observer::{self, Waits};
 
 /// What a loop did, from first to last. Made by a `Recorder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -398,63 +395,6 @@ impl Actor {
         match self {
             Actor::Task(task) => Some(task),
             _ => None,
-        }
-    }
-}
-
-impl From<&Location<'_>> for Site {
-    fn from(site: &Location<'_>) -> Site {
-        Site { file: site.file().to_owned(), line: site.line(), column: site.column() }
-    }
-}
-
-impl From<observer::Actor> for Actor {
-    fn from(actor: observer::Actor) -> Actor {
-        match actor {
-            observer::Actor::Outside => Actor::Outside,
-            observer::Actor::Task(task) => Actor::Task(task.number()),
-            observer::Actor::Timer => Actor::Timer,
-            observer::Actor::Socket => Actor::Socket,
-            observer::Actor::Thread => Actor::Thread,
-            observer::Actor::Loop => Actor::Loop,
-        }
-    }
-}
-
-impl From<observer::Outcome> for Outcome {
-    fn from(outcome: observer::Outcome) -> Outcome {
-        match outcome {
-            observer::Outcome::Returned => Outcome::Returned,
-            observer::Outcome::Panicked => Outcome::Panicked,
-            observer::Outcome::Cancelled => Outcome::Cancelled,
-        }
-    }
-}
-
-impl From<observer::Resource> for Which {
-    fn from(resource: observer::Resource) -> Which {
-        Which { kind: resource.kind.into(), number: resource.number }
-    }
-}
-
-impl From<Waits> for Kind {
-    fn from(waits: Waits) -> Kind {
-        match waits {
-            Waits::Foreign => Kind::Foreign,
-            Waits::Turn => Kind::Turn,
-            Waits::Timer => Kind::Timer,
-            Waits::Socket => Kind::Socket,
-            Waits::Thread => Kind::Thread,
-            Waits::Task => Kind::Task,
-            Waits::Children => Kind::Children,
-            Waits::Lock => Kind::Lock,
-            Waits::Semaphore => Kind::Semaphore,
-            Waits::Event => Kind::Event,
-            Waits::Condition => Kind::Condition,
-            Waits::Barrier => Kind::Barrier,
-            Waits::Queue => Kind::Queue,
-            Waits::Oneshot => Kind::Oneshot,
-            Waits::OnceCell => Kind::OnceCell,
         }
     }
 }

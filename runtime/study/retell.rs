@@ -19,7 +19,7 @@ use crate::clock::Instant;
 use crate::observer::{self, Event, TaskId, Waits};
 use crate::study::lane::{Lanes, Said};
 use crate::study::recording::{
-    Actor, Behind, ClockKind, Holder, Recording, Resource, Site, Step, Task, Thread, What, Which,
+    Actor, Behind, ClockKind, Holder, Kind, Outcome, Recording, Resource, Site, Step, Task, Thread, What, Which,
 };
 use crate::study::tape::Tape;
 
@@ -257,4 +257,61 @@ fn resources_of(tape: &Tape) -> Vec<Resource> {
         .into_iter()
         .map(|which| Resource { kind: which.kind, number: which.number, name: name(which.number) })
         .collect()
+}
+
+impl From<&Location<'_>> for Site {
+    fn from(site: &Location<'_>) -> Site {
+        Site { file: site.file().to_owned(), line: site.line(), column: site.column() }
+    }
+}
+
+impl From<observer::Actor> for Actor {
+    fn from(actor: observer::Actor) -> Actor {
+        match actor {
+            observer::Actor::Outside => Actor::Outside,
+            observer::Actor::Task(task) => Actor::Task(task.number()),
+            observer::Actor::Timer => Actor::Timer,
+            observer::Actor::Socket => Actor::Socket,
+            observer::Actor::Thread => Actor::Thread,
+            observer::Actor::Loop => Actor::Loop,
+        }
+    }
+}
+
+impl From<observer::Outcome> for Outcome {
+    fn from(outcome: observer::Outcome) -> Outcome {
+        match outcome {
+            observer::Outcome::Returned => Outcome::Returned,
+            observer::Outcome::Panicked => Outcome::Panicked,
+            observer::Outcome::Cancelled => Outcome::Cancelled,
+        }
+    }
+}
+
+impl From<observer::Resource> for Which {
+    fn from(resource: observer::Resource) -> Which {
+        Which { kind: resource.kind.into(), number: resource.number }
+    }
+}
+
+impl From<Waits> for Kind {
+    fn from(waits: Waits) -> Kind {
+        match waits {
+            Waits::Foreign => Kind::Foreign,
+            Waits::Turn => Kind::Turn,
+            Waits::Timer => Kind::Timer,
+            Waits::Socket => Kind::Socket,
+            Waits::Thread => Kind::Thread,
+            Waits::Task => Kind::Task,
+            Waits::Children => Kind::Children,
+            Waits::Lock => Kind::Lock,
+            Waits::Semaphore => Kind::Semaphore,
+            Waits::Event => Kind::Event,
+            Waits::Condition => Kind::Condition,
+            Waits::Barrier => Kind::Barrier,
+            Waits::Queue => Kind::Queue,
+            Waits::Oneshot => Kind::Oneshot,
+            Waits::OnceCell => Kind::OnceCell,
+        }
+    }
 }

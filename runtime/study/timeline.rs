@@ -10,12 +10,13 @@
 
 use std::collections::BTreeSet;
 
-use svg::node::Value;
 use svg::node::element::Element;
 use svg::node::{Node, Text};
 
+use crate::study::layout::score;
 use crate::study::recording::{ClockKind, Outcome, Recording};
-use crate::study::score::{Arrow, Bar, Lane, Score, Shape, Sort, Who, score, width_of};
+use crate::study::score::{Arrow, Bar, Lane, Score, Shape, Sort, Who, width_of};
+use crate::study::shapes::{circle, cut, head_of_an_arrow, line, middle_text, px, rectangle, text, titled};
 
 const MARGIN: f64 = 14.0;
 /// Title and explanation.
@@ -25,26 +26,7 @@ const SCALE: f64 = 24.0;
 /// Names of tasks longer than this are cut.
 const LONGEST_LABEL: f64 = 190.0;
 
-const STYLE: &str = "
-svg { font-family: system-ui, 'DejaVu Sans', Helvetica, Arial, 'Noto Sans CJK SC', sans-serif }
-.paper { fill: #ffffff } .ink { fill: #1f2328 } .faint { fill: #656d76 }
-.title { font-size: 15px; font-weight: 600 } .label { font-size: 12px } .small { font-size: 11px } .tiny { font-size: 9px }
-.rule { stroke: #e3e7ec; stroke-width: 1 } .even { fill: #f6f8fa } .gap { fill: #dfe5ec } .tick { stroke: #8c959f; stroke-width: 1; stroke-dasharray: 2 3 }
-.turn { fill: #1f6feb } .work { fill: #0a7d82 } .ready { fill: #f0c040 } .wait { stroke: #8c959f; stroke-width: 1.6; stroke-dasharray: 1.5 3.5; stroke-linecap: round }
-.hold { fill: #bc4c00 } .on { fill: #ffffff }
-.wakes { stroke: #8250df; stroke-width: 1.4 } .wakes-head { fill: #8250df } .spawns { stroke: #1a7f37; stroke-width: 1.4 } .crowd { stroke-width: 0.8; opacity: 0.4 } .spawns-head { fill: #1a7f37 }
-.good { fill: #1a7f37 } .bad { fill: #cf222e } .off { fill: #656d76 }
-.halo { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round }
-@media (prefers-color-scheme: dark) {
-.paper { fill: #0d1117 } .ink { fill: #e6edf3 } .faint { fill: #9198a1 }
-.rule { stroke: #262c36 } .even { fill: #131922 } .gap { fill: #252d38 } .tick { stroke: #656c76 }
-.turn { fill: #388bfd } .work { fill: #1b9aa0 } .ready { fill: #d29922 } .wait { stroke: #656c76 }
-.hold { fill: #bd561d }
-.wakes { stroke: #bc8cff } .wakes-head { fill: #bc8cff } .spawns { stroke: #3fb950 } .spawns-head { fill: #3fb950 }
-.good { fill: #3fb950 } .bad { fill: #ff7b72 } .off { fill: #9198a1 }
-.halo { stroke: #0d1117 }
-}
-";
+const STYLE: &str = include_str!("timeline.css");
 
 /// Draws the recording: a lane for each task and thread, their turns and waits, and who woke whom.
 ///
@@ -460,81 +442,4 @@ fn label_width(lane: &Lane) -> f64 {
 /// `1 task`, `2 tasks`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// As much of the text as fits, or nothing if that would be no more than a letter or two.
-fn cut(text: &str, size: f64, room: f64) -> String {
-    if width_of(text, size) <= room {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for c in text.chars() {
-        short.push(c);
-        if width_of(&short, size) + size > room {
-            short.pop();
-            break;
-        }
-    }
-    if short.chars().count() < 4 { String::new() } else { short + "…" }
-}
-
-/// XML has no words for control characters.
-fn printable(text: &str) -> String {
-    let sign = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c };
-    text.chars().map(sign).collect()
-}
-
-/// A tenth of a pixel is fine enough, and the same everywhere.
-fn px(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
-fn with<const N: usize>(name: &str, class: &str, places: [(&str, f64); N]) -> Element {
-    let mut element = Element::new(name);
-    element.assign("class", class);
-    places.into_iter().for_each(|(place, value)| element.assign(place, Value::from(px(value))));
-    element
-}
-
-fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64, round: f64) -> Element {
-    with("rect", class, [("x", x), ("y", y), ("width", width.max(0.5)), ("height", height), ("rx", round)])
-}
-
-fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Element {
-    with("line", class, [("x1", x1), ("y1", y1), ("x2", x2), ("y2", y2)])
-}
-
-fn circle(class: &str, x: f64, y: f64, radius: f64) -> Element {
-    with("circle", class, [("cx", x), ("cy", y), ("r", radius)])
-}
-
-fn text(class: &str, x: f64, y: f64, words: &str) -> Element {
-    let mut element = with("text", class, [("x", x), ("y", y)]);
-    element.append(Text::new(printable(words)));
-    element
-}
-
-/// Its point is at the end of the way.
-fn head_of_an_arrow(class: &str, x: f64, to: f64, down: f64) -> Element {
-    let (base, side) = (to - down * 6.0, 3.2);
-    let mut head = Element::new("path");
-    head.assign("class", class);
-    head.assign("d", format!("M{} {}L{} {}L{} {}Z", px(x - side), px(base), px(x + side), px(base), px(x), px(to)));
-    head
-}
-
-fn middle_text(class: &str, x: f64, y: f64, words: &str) -> Element {
-    let mut element = text(class, x, y, words);
-    element.assign("text-anchor", "middle");
-    element
-}
-
-/// Shown when it is pointed at.
-fn titled(mut element: Element, words: &str) -> Element {
-    let mut title = Element::new("title");
-    title.append(Text::new(printable(words)));
-    // First, as the standard wants it.
-    element.get_children_mut().insert(0, Box::new(title));
-    element
 }

@@ -100,7 +100,6 @@ const PANICS: &[(&str, &str, Reached)] = &[
     ("order.rs", "was it recorded from another program?", By("callers", "a_wrapper_hides_the_line")),
     ("study/page.rs", "plain data with string keys can always be written", Never("a recording is numbers, texts and lists, and its maps have texts as keys")),
     ("study/page.rs", "the template has no other places", Never("the template is compiled in, and a test of the file writes it")),
-    ("study/tape.rs", "size_of::<Entry>() <= 80", Never("it is worked out when the crate is compiled")),
     ("study/exploration.rs", "{self}", By("explore_promises", "the_report_can_be_read")),
     ("study/search.rs", "{NOT_THE_SAME}", By("explore_promises", "a_program_that_is_not_the_same_in_every_run_is_found_out")),
     ("study/search.rs", "{strayed}", By("explore_promises", "a_program_that_is_not_the_same_in_every_run_is_found_out")),

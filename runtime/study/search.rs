@@ -298,8 +298,8 @@ impl<T: fmt::Debug> Exploration<T> {
         let title = format!("schedule {}: {}", failing.schedule, failure.lines().next().unwrap_or_default());
         let recorder = Rc::new(Recorder::whole().titled(&title));
         let search = Search { rules: self.rules, max_schedules: 1, max_turns: 0, expect: None };
-        let observers: [Rc<dyn Observer>; 1] = [recorder.clone()];
-        match search.replay(&failing.schedule, &observers, &mut program) {
+        let watch: [Rc<dyn Observer>; 1] = [recorder.clone()];
+        match search.replay(&failing.schedule, &watch, &mut program) {
             Ok(_) => Some(recorder.recording()),
             Err(misfit) => panic!("a diagram needs the program that was explored: {misfit}"),
         }

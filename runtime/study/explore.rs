@@ -195,18 +195,19 @@ impl<T> Explore<T> {
     ///
     /// Otherwise the clock moves only when nobody is ready. The future given to `block_on` is named `m` where its
     /// sleep, or its time limit, ends early. A sleep that is polled with a waker of its own, as in a
-    /// `FuturesUnordered`, ends only when nobody is ready, or with a later one.
+    /// `FuturesUnordered`, ends only when nobody is ready, or with a later one. [`in_order`](Explore::in_order), timers
+    /// do not race.
     pub fn racing_timers(mut self) -> Explore<T> {
         self.search.rules.racing = true;
         self
     }
 
-    /// In each run one task may be dropped, at any point between two turns, at whichever await it stands: each task
-    /// that has waited at least once, but for the future given to `block_on`. The rest runs on to its end.
+    /// In each run one task may be dropped, at any point at which somebody may be next, at whichever await it stands:
+    /// each task that has waited at least once, but for the future given to `block_on`. The rest runs on to its end.
     ///
     /// So every await of every task is tried, and every moment of the wait: while the task is in line, and when it
     /// has been served and does not know yet. What breaks is a failure that names the task and the await, as
-    /// [`Failure::dropped`]. In a schedule, `x1` drops task 1.
+    /// [`Failure::dropped`](crate::study::Failure::dropped). In a schedule, `x1` drops task 1.
     ///
     /// A run that ends by a panic which says only that the task was cancelled, because somebody unwraps
     /// its result, is no failure; the report counts it apart. Take the results by

@@ -68,7 +68,7 @@ fn tasks(flags: &Flags) {
         end(balance.get(), -120, began, 1);
 
         println!("If the four of them withdraw money at the counter simultaneously..., but with lock😋!");
-        let balance = Rc::new(Lock::new(100));
+        let balance = Rc::new(Lock::new(100).named("account"));
         let began = Instant::now();
         gather(AMOUNTS.map(|amount| withdraw_with_locked(balance.clone(), amount))).await;
         end(*balance.acquire().await, 0, began, 2);
@@ -137,7 +137,7 @@ fn programs(study: &mut Study) {
         balance.get()
     });
     study.program("locked", explore(), || async {
-        let balance = Rc::new(Lock::new(100));
+        let balance = Rc::new(Lock::new(100).named("account"));
         gather(AMOUNTS.map(|amount| withdraw_with_locked(balance.clone(), amount))).await;
         *balance.acquire().await
     });

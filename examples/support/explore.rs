@@ -16,7 +16,7 @@ use std::process;
 use std::rc::Rc;
 
 use clap::{Arg, ArgAction, ArgMatches};
-use roundel::study::Explore;
+use roundel::study::{Explore, note};
 
 use super::record::Saved;
 use super::{Flags, heading};
@@ -61,14 +61,19 @@ pub(crate) fn is_quiet() -> bool {
     IS_QUIET.get()
 }
 
-/// Prints a line of an example's program, but not while it is explored.
+/// Prints a line of an example's program, and tells it to whoever records the run; but not while it is explored.
 #[allow(unused_macros)]
 macro_rules! say {
     ($($words:tt)*) => {
         if !$crate::support::explore::is_quiet() {
-            println!($($words)*);
+            $crate::support::explore::say_aloud(&format!($($words)*));
         }
     };
+}
+
+pub(crate) fn say_aloud(words: &str) {
+    println!("{words}");
+    note(words);
 }
 #[allow(unused_imports)]
 pub(crate) use say;

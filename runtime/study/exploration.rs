@@ -12,7 +12,7 @@ use crate::observer::TaskId;
 use crate::study::deadlock::Deadlock;
 use crate::study::schedule::Rules;
 
-/// What [`explore`](crate::study::explore) found.
+/// What [`explore`](fn@crate::study::explore) found.
 ///
 /// It prints itself as a report. A test asks [`check`](Exploration::check).
 #[derive(Clone, Debug)]

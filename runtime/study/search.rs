@@ -287,7 +287,7 @@ impl<T: fmt::Debug> Exploration<T> {
     ///
     /// # Panics
     ///
-    /// As [`explore`](crate::study::explore); and if the schedule does not fit, because it is another program.
+    /// As [`explore`](fn@crate::study::explore); and if the schedule does not fit, because it is another program.
     #[track_caller]
     pub fn diagram<F>(&self, mut program: impl FnMut() -> F) -> Option<Recording>
     where

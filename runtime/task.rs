@@ -32,6 +32,10 @@ use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
 use crate::wakers::keep;
 
+mod roster;
+
+pub use roster::TaskInfo;
+
 /// All tasks of one loop, and the line of the ready ones.
 #[derive(Debug)]
 pub(crate) struct Tasks {
@@ -301,15 +305,6 @@ impl Tasks {
         self.queue.borrow().ready().map(TaskId::of).collect()
     }
 
-    /// Every task that is not over, with its place, in order of spawning.
-    pub(crate) fn roll(&self) -> Vec<(TaskId, Key)> {
-        let queue = self.queue.borrow();
-        let living = queue.iter().filter(|(.., task)| !matches!(task.stage, Stage::Finished(_)));
-        let mut roll: Vec<_> = living.map(|(key, serial, _)| (TaskId::of(serial), key)).collect();
-        roll.sort_unstable_by_key(|&(task, _)| task);
-        roll
-    }
-
     /// Puts a pending future back, or finishes the task if it was cancelled meanwhile.
     // Always: every turn ends here, also those few that are taken out of line.
     #[inline(always)]
@@ -526,79 +521,9 @@ impl Tasks {
     /// The loop's end: cancels every task, in order of spawning, and lets none begin any more.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        for key in self.keys() {
+        for (_, key) in self.roll() {
             self.cancel(key);
         }
-    }
-
-    /// The keys of all tasks that are not over, in order of spawning, the root behind them.
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        let queue = self.queue.borrow();
-        let alive = queue.iter().filter(|(_, _, task)| !task.is_over());
-        let mut keys: Vec<(u64, Key)> = alive.map(|(key, serial, _)| (serial, key)).collect();
-        keys.sort_unstable_by_key(|&(serial, _)| serial);
-        keys.into_iter().map(|(_, key)| key).collect()
-    }
-
-    /// Those that wait for a lock or for another task, with how many turns they have had.
-    pub(crate) fn waiting_for_others(&self) -> Vec<(Key, TaskId, u32)> {
-        let queue = self.queue.borrow();
-        let waits = |task: &Task| matches!(task.waits, Waits::Lock | Waits::Task) && !task.is_over();
-        let waiting = queue.iter().filter(|(_, _, task)| waits(task));
-        waiting.map(|(key, serial, task)| (key, TaskId::of(serial), task.polls)).collect()
-    }
-
-    /// Tells whoever watches now of all whose end is reported to a party.
-    pub(crate) fn tell_members(&self) {
-        let queue = self.queue.borrow();
-        let party = |task: &Task| match &task.listener {
-            Listener::Party(party) => Some(party.0.clone()),
-            Listener::Waker(_) => None,
-        };
-        let members = queue.iter().filter_map(|(_, serial, task)| Some((party(task)?, TaskId::of(serial))));
-        let members: Vec<(Rc<Arrivals>, TaskId)> = members.collect();
-        drop(queue);
-        members.iter().for_each(|(arrivals, task)| arrivals.tell_member(*task));
-    }
-
-    /// What is known of every task that is not over, in order of spawning.
-    pub(crate) fn all(&self) -> Vec<TaskInfo> {
-        let queue = self.queue.borrow();
-        let mut all: Vec<TaskInfo> =
-            queue.iter().filter_map(|(key, serial, task)| self.info(key, serial, task)).collect();
-        all.sort_unstable_by_key(|info| info.id);
-        all
-    }
-
-    /// Shows the name and the spawn site of the task whose turn it is, and makes nothing.
-    pub(crate) fn show_current(&self, show: impl FnOnce(Option<&str>, &'static Location<'static>)) {
-        let key = self.current.get();
-        let (queue, names) = (self.queue.borrow(), self.names.borrow());
-        if let (Some(task), Some(serial)) = (queue.get(key), queue.serial(key)) {
-            let name = if matches!(task.stage, Stage::Root) {
-                Some(ROOT_NAME)
-            } else {
-                names.get(&serial).map(|name| &**name)
-            };
-            show(name, task.site);
-        }
-    }
-
-    /// What is known of the task whose turn it is.
-    pub(crate) fn current(&self) -> Option<TaskInfo> {
-        let key = self.current.get();
-        let queue = self.queue.borrow();
-        self.info(key, queue.serial(key)?, queue.get(key)?)
-    }
-
-    fn info(&self, key: Key, serial: u64, task: &Task) -> Option<TaskInfo> {
-        let name = match task.stage {
-            Stage::Root => Some(ROOT_NAME.into()),
-            Stage::Alive(_) => self.names.borrow().get(&serial).cloned(),
-            Stage::Finished(_) => return None,
-        };
-        let waits_for = (self.current.get() != key).then_some(task.waits);
-        Some(TaskInfo { id: TaskId::of(serial), name, site: task.site, polls: task.polls, waits_for })
     }
 }
 
@@ -674,22 +599,6 @@ impl Listener {
 /// Drops a future; the payload if that panics.
 fn dropped(body: Body) -> Result<(), Box<dyn Any + Send>> {
     panic::catch_unwind(AssertUnwindSafe(|| drop(body)))
-}
-
-/// What [`all_tasks`](crate::all_tasks) and [`current_task`](crate::current_task) know of a task.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TaskInfo {
-    /// Its number.
-    pub id: TaskId,
-    /// Its name, if it was given one. The future given to `block_on` is called `main`.
-    pub name: Option<Box<str>>,
-    /// The line that spawned it.
-    pub site: &'static Location<'static>,
-    /// How many turns it has had.
-    pub polls: u32,
-    /// What it waits for; `None` while it has its turn.
-    pub waits_for: Option<Waits>,
 }
 
 #[cfg(test)]

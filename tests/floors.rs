@@ -50,6 +50,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("study/inquest", &["context"]),
     ("handle", &["spawn"]),
     ("observer", &["clock"]),
+    ("study/census", &["study/words"]),
 ];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.

@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::observer::{self, Actor, Event, Holder, Observer, Resource, TaskId, Waits};
+use crate::study::words::who;
 
 /// Everybody who is there, and everything that is held or waited for.
 #[derive(Debug, Default)]
@@ -285,10 +286,7 @@ impl Census {
             Some(resident) => resident.name.as_deref(),
             None => self.gone.get(&task).and_then(Option::as_deref),
         };
-        match name {
-            Some(name) => format!("{task} {name:?}"),
-            None => task.to_string(),
-        }
+        who(task, name)
     }
 }
 

@@ -18,6 +18,7 @@ use std::panic::Location;
 
 use crate::observer::{Actor, Resource, TaskId, Waits};
 use crate::study::census::{Behind, Census, Resident, Wait};
+use crate::study::words::who;
 
 /// Why nothing will ever happen on a loop again: the error of
 /// [`EventLoop::try_block_on`](crate::EventLoop::try_block_on), and what `block_on` panics with.
@@ -135,10 +136,7 @@ impl Deadlock {
     }
 
     fn name_of(&self, id: TaskId) -> String {
-        match self.task(id).and_then(|task| task.name.as_deref()) {
-            Some(name) => format!("{id} {name:?}"),
-            None => id.to_string(),
-        }
+        who(id, self.task(id).and_then(|task| task.name.as_deref()))
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) enum Finding {
 pub(crate) fn hold(parts: &Parts, poll_root: PollRoot<'_>) -> Finding {
     let inquest = Inquest::begin(parts);
     let tasks = parts.scheduler.tasks();
-    for key in tasks.keys() {
+    for (_, key) in tasks.roll() {
         match inquest.ask(key, poll_root) {
             Answer::RootFinished => return Finding::RootFinished,
             Answer::Moves => return Finding::SomethingMoves,

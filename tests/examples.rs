@@ -133,6 +133,9 @@ fn deadlock_explains_the_circle_and_ends_with_status_1() {
     compare("deadlock", &String::from_utf8(output.stdout).unwrap());
     let golden = golden("deadlock");
     assert!(golden.contains("holds Lock \"A\" (taken at ") && golden.contains("and waits for Lock \"B\" (at "));
+    // README.md shows the circle as it is printed.
+    let circle = golden.split_once("deadlock: ").unwrap().1.split_once("\n also").unwrap().0;
+    assert!(fs::read_to_string("README.md").unwrap().contains(circle), "{circle}");
 }
 
 #[test]
@@ -281,6 +284,22 @@ fn the_pictures_of_counter_are_what_its_command_makes_today() {
         let threads = picture(dir, "counter-3.svg");
         assert!((1..=5).all(|nr| threads.contains(&format!("data-lane=\"thread {nr}\""))));
         assert!(threads.contains("reads 0") && threads.contains("writes 1"));
+    }
+}
+
+/// Made by `cargo run --example deadlock -- --clock virtual --record examples/pictures/deadlock.svg`, in the same way.
+#[test]
+fn the_pictures_of_the_deadlock_are_what_its_command_makes_today() {
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");
+    let scratch = Scratch::new("deadlock");
+    let writes = env::var_os("GOLDEN").is_some_and(|wish| wish == "write");
+    let made = if writes { pictures.as_path() } else { &scratch.0 };
+    let mut deadlock = example("deadlock");
+    deadlock.args(["--clock", "virtual", "--record"]).arg(made.join("deadlock.svg"));
+    assert_eq!(run(deadlock).status.code(), Some(1));
+    for name in ["deadlock.svg", "deadlock-waits.svg"] {
+        let picture = |dir: &Path| fs::read_to_string(dir.join(name)).unwrap();
+        assert!(picture(made) == picture(&pictures), "{name} has changed: GOLDEN=write, and look at it");
     }
 }
 

@@ -45,6 +45,16 @@ fn try_to_write(path: &Path) -> std::io::Result<()> {
     if new { std::fs::remove_file(path) } else { Ok(()) }
 }
 
+/// Writes a picture that is no recording beside FILE, if one was asked for: to FILE-WORD.svg.
+pub(crate) fn beside(file: Option<&Path>, word: &str, picture: impl FnOnce() -> String) {
+    let Some(file) = file else { return };
+    let path = file.with_file_name(format!("{}-{word}.svg", file.file_stem().unwrap_or_default().to_string_lossy()));
+    match std::fs::write(&path, picture()) {
+        Ok(()) => eprintln!("drawn: {}", path.display()),
+        Err(error) => eprintln!("nothing is drawn: {}: {error}", path.display()),
+    }
+}
+
 /// Has the loop that is built recorded, if that was asked for.
 pub(crate) fn watched(builder: Builder, file: Option<&Path>, title: &str) -> Builder {
     match file {

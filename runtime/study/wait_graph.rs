@@ -6,7 +6,7 @@
 //!             `-------Lock "a"--------'
 //! ```
 //!
-//! Tasks of a circle stand in a circle, the others in a column beside it.
+//! Tasks of a circle stand in a circle, the others in columns beside it, each to the right of whom it waits for.
 //!
 //! Promises: the same deadlock gives the same bytes; it can be read on a light and on a dark ground.
 //! Does not know: how it came to that; `deadlock` has the words.
@@ -21,9 +21,11 @@ use svg::node::element::{Definitions, Group, Line, Marker, Path, Rectangle, Styl
 use crate::observer::TaskId;
 use crate::study::deadlock::{Deadlock, Stuck, Waiting, Why};
 
-/// Width and height of a task's box, and the space between two in the column.
+/// Width and height of a task's box, and the space below one.
 const BOX: (f64, f64) = (150.0, 44.0);
 const GAP: f64 = 48.0;
+/// Between two columns: an arrow with its label.
+const BETWEEN: f64 = 130.0;
 const MARGIN: f64 = 24.0;
 /// More would be a wall; whoever has more reads the text.
 const MOST: usize = 40;
@@ -109,17 +111,12 @@ impl Deadlock {
     /// From the task to everyone whom it waits for; where that is nobody who is here, the reason beside it.
     fn arrows(&self, task: &Stuck, wait: &Waiting, places: &BTreeMap<TaskId, Place>) -> Group {
         let from = places[&task.id];
-        let whom: Vec<TaskId> = match &wait.why {
-            Why::HeldBy(holders) => holders.iter().filter_map(|(who, _)| who.task()).collect(),
-            Why::Unfinished(tasks) => tasks.clone(),
-            Why::Nobody | Why::Never => Vec::new(),
-        };
         let what = match &wait.why {
             Why::Unfinished(_) => "its end".to_owned(),
             Why::Never => "a moment that never comes".to_owned(),
             _ => shortened(&wait.what, 24),
         };
-        let here: Vec<TaskId> = whom.into_iter().filter(|id| places.contains_key(id)).collect();
+        let here: Vec<TaskId> = whom(wait).into_iter().filter(|id| places.contains_key(id)).collect();
         let mut group = Group::new();
         if here.is_empty() {
             let reason = Text::new(format!("waits for {what}")).set("class", "what");
@@ -148,8 +145,8 @@ impl Deadlock {
             let arrow = Line::new().set("x1", begin.0).set("y1", begin.1).set("x2", end.0).set("y2", end.1);
             group = group.add(arrow.set("class", class));
             // Nearer to the one who waits, so that arrows to one task do not write over each other.
-            let at = (begin.0 + (end.0 - begin.0) * 0.42, begin.1 + (end.1 - begin.1) * 0.42 - 3.0);
-            group = group.add(label(&what, at));
+            let at = (begin.0 + (end.0 - begin.0) * 0.42, begin.1 + (end.1 - begin.1) * 0.42);
+            group = group.add(label(&what, outside(at, from, to, &what)));
         }
         group
     }
@@ -193,33 +190,65 @@ fn beside(from: Place, to: Place) -> (Place, Place) {
     ((from.0 + x, from.1 + y), (to.0 + x, to.1 + y))
 }
 
+/// Where the middle of a label stands that is at the left of an arrow.
+fn outside(at: Place, from: Place, to: Place, what: &str) -> Place {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = f64::max(dx.hypot(dy), 1.0);
+    let width = what.chars().count() as f64 * 6.5;
+    (at.0 + dy / length * (width / 2.0 + 6.0), at.1 - dx / length * 9.0 + 4.0)
+}
+
 fn half_over(half: f64, way: f64) -> f64 {
     if way == 0.0 { f64::INFINITY } else { half / way.abs() }
 }
 
-/// Circles one below the other on the left, everyone else in a column on the right.
+/// Circles one below the other on the left; to the right of them who waits for one of those, and so on.
 fn places(deadlock: &Deadlock) -> BTreeMap<TaskId, Place> {
     let mut places = BTreeMap::new();
     let (mut top, mut right) = (MARGIN, MARGIN);
     for cycle in deadlock.cycles.iter().filter(|cycle| cycle.len() <= MOST) {
         let count = cycle.len() as f64;
         // Wide enough that two boxes and a label fit between neighbours.
-        let radius = if cycle.len() == 1 { 0.0 } else { f64::max(110.0, count * (BOX.0 + 90.0) / TAU) };
-        let middle = (MARGIN + BOX.0 / 2.0 + radius, top + BOX.1 / 2.0 + f64::max(radius, 60.0));
+        let radius = match cycle.len() {
+            1 => 0.0,
+            2 => 85.0,
+            _ => (BOX.0 + BETWEEN) / 2.0 / (TAU / 2.0 / count).sin(),
+        };
+        let beside = if cycle.len() == 2 { 0.0 } else { radius };
+        let middle = (MARGIN + BOX.0 / 2.0 + beside, top + BOX.1 / 2.0 + f64::max(radius, 60.0));
         for (number, &id) in cycle.iter().enumerate() {
-            let angle = TAU * (number as f64 / count - 0.5);
+            let angle = TAU * (number as f64 / count - 0.25);
             places.insert(id, (middle.0 + radius * angle.cos(), middle.1 + radius * angle.sin()));
         }
         top = middle.1 + radius + BOX.1 / 2.0 + 2.0 * GAP;
-        right = f64::max(right, middle.0 + radius + BOX.0 / 2.0 + 150.0);
+        right = f64::max(right, middle.0 + beside + BOX.0 / 2.0 + BETWEEN);
     }
-    let mut y = MARGIN + BOX.1 / 2.0;
-    for task in deadlock.tasks.iter().take(MOST) {
-        places.entry(task.id).or_insert_with(|| {
-            let place = (right + BOX.0 / 2.0, y);
-            y += BOX.1 + GAP;
-            place
+    // Column by column: who waits for somebody who has a place, or for nobody.
+    let mut rest: Vec<&Stuck> = deadlock.tasks.iter().filter(|task| !places.contains_key(&task.id)).collect();
+    rest.truncate(MOST);
+    while !rest.is_empty() {
+        let placed = |id: &TaskId| places.contains_key(id);
+        let (mut next, mut others): (Vec<&Stuck>, Vec<&Stuck>) = rest.iter().partition(|task| {
+            let whom: Vec<TaskId> = task.waits.iter().flat_map(whom).collect();
+            whom.is_empty() || whom.iter().any(placed)
         });
+        if next.is_empty() {
+            std::mem::swap(&mut next, &mut others);
+        }
+        for (row, task) in next.iter().enumerate() {
+            places.insert(task.id, (right + BOX.0 / 2.0, MARGIN + BOX.1 / 2.0 + row as f64 * (BOX.1 + GAP)));
+        }
+        right += BOX.0 + BETWEEN;
+        rest = others;
     }
     places
+}
+
+/// The tasks that a wait is for.
+fn whom(wait: &Waiting) -> Vec<TaskId> {
+    match &wait.why {
+        Why::HeldBy(holders) => holders.iter().filter_map(|(who, _)| who.task()).collect(),
+        Why::Unfinished(tasks) => tasks.clone(),
+        Why::Nobody | Why::Never => Vec::new(),
+    }
 }

@@ -29,6 +29,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roundel::net::{self, TcpListener, TcpStream};
+use roundel::study;
 use roundel::sync::{self, oneshot};
 use roundel::{
     Actor, AsCompleted, Behind, Builder, CancelHandle, Clock, Elapsed, Event, EventLoop, Gather, GatherSettled,
@@ -128,8 +129,29 @@ fn types() -> Vec<Row> {
         row!(Holder; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Waits; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Ran; Send Sync Unpin UnwindSafe RefUnwindSafe),
-            row!(Resource; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(Resource; Send Sync Unpin UnwindSafe RefUnwindSafe),
         row!(Outcome; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        // What the study finds is plain data, too. Who records lives beside its loop; a lane crosses threads.
+        row!(study::Deadlock; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Stuck; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Held; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Waiting; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Why; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Warning; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Warnings; Send Sync Unpin),
+        row!(study::Explore<u8>; Unpin),
+        row!(study::Exploration<u8>; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Run<u8>; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Failing; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Failure; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::FailureKind; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Dropped; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Bound; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::ScheduleError; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Recorder; Unpin),
+        row!(study::Recording; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Lane; Send Sync Unpin UnwindSafe RefUnwindSafe),
+        row!(study::Span<'static>; Send Sync Unpin UnwindSafe RefUnwindSafe),
         // Generators hold the body as it is, which need not be Send. The return value may lie inside.
         row!(Generator<'static, u8, u8, u8>; Unpin),
         row!(Generator<'static, Stuck, Stuck, Stuck>;),
@@ -291,7 +313,13 @@ fn no_public_type_or_future_is_missing_from_the_table() {
     let called: String = futures().iter().map(|row| format!(" {}\n", row.what)).collect();
 
     let mut missing = Vec::new();
-    let doors = [("", "lib.rs"), ("net::", "net/mod.rs"), ("sync::", "sync/mod.rs"), ("oneshot::", "sync/oneshot.rs")];
+    let doors = [
+        ("", "lib.rs"),
+        ("net::", "net/mod.rs"),
+        ("sync::", "sync/mod.rs"),
+        ("oneshot::", "sync/oneshot.rs"),
+        ("study::", "study/mod.rs"),
+    ];
     for (path, file) in doors {
         let types = exported(&fs::read_to_string(runtime().join(file)).unwrap());
         assert!(types.len() > 3, "{file} was read: {types:?}");

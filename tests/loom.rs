@@ -44,6 +44,8 @@ use pool::Pool;
 mod answer;
 #[path = "../runtime/arena.rs"]
 mod arena;
+#[path = "../runtime/clock.rs"]
+mod clock;
 #[path = "../runtime/inbox.rs"]
 mod inbox;
 #[path = "../runtime/join_error.rs"]

@@ -10,30 +10,47 @@ use std::cell::Cell;
 use std::mem;
 use std::task::Waker;
 
+use crate::locks::{AtomicUsize, Ordering, shared};
+
 thread_local! {
     /// The room of the last crowd, for the next one.
     static ROOM: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
-    /// The clones made of wakers that ask, but for those that this runtime keeps itself.
-    static STRAY: Cell<usize> = const { Cell::new(0) };
+    /// Whether a primitive of this runtime is just keeping a waker.
+    static KEEPING: Cell<bool> = const { Cell::new(false) };
+}
+
+shared! {
+    /// The clones made of wakers that ask, but for those that this runtime keeps itself. Of all threads, for the
+    /// task that is asked may have another one make its clone.
+    static STRAY: AtomicUsize = AtomicUsize::new(0)
 }
 
 /// A clone of `waker` that a primitive of this runtime keeps, and wakes when its own wait is over.
 #[inline]
 pub(crate) fn keep(waker: &Waker) -> Waker {
-    let stray = STRAY.get();
-    let kept = waker.clone();
-    STRAY.set(stray);
-    kept
+    /// Also when a foreign waker's clone panics.
+    struct UntilHere;
+    impl Drop for UntilHere {
+        #[inline]
+        fn drop(&mut self) {
+            KEEPING.set(false);
+        }
+    }
+    KEEPING.set(true);
+    let _until_here = UntilHere;
+    waker.clone()
 }
 
 /// Counts a clone of a waker that asks.
 pub(crate) fn count_stray() {
-    STRAY.set(STRAY.get() + 1);
+    if !KEEPING.get() {
+        STRAY.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
-/// How many such clones were made by others than this runtime, on this thread.
+/// How many such clones were made so far by others than this runtime.
 pub(crate) fn stray() -> usize {
-    STRAY.get()
+    STRAY.load(Ordering::SeqCst)
 }
 
 /// A larger crowd leaves its room to the system: so a thread keeps a megabyte at most.

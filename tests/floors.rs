@@ -51,6 +51,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("handle", &["spawn"]),
     ("observer", &["clock"]),
     ("study/census", &["study/words"]),
+    ("wakers", &["locks"]),
 ];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.

@@ -22,12 +22,13 @@ use std::time::Duration;
 use crate::answer::Told;
 use crate::arena::{Arena, Key};
 use crate::clock::{Clock, Instant};
+use crate::keep::keep;
 use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
 use crate::quietly::quietly;
 use crate::reactor::Reactor;
 use crate::timer_wheel::{Timer, TimerWheel};
-use crate::wakers::{self, Wakers, keep};
+use crate::wakers::{self, Wakers};
 
 /// One tick of the wheel.
 const TICK: u64 = 1_000_000;

@@ -105,8 +105,9 @@ impl EventLoop {
     /// waited for, no [`to_thread`](crate::to_thread) closure under way, and no [`Handle`](crate::Handle),
     /// [`CancelHandle`](crate::CancelHandle) or [`RemoteHandle`](crate::RemoteHandle) of the loop alive; and when
     /// each task, being asked by one more poll, says that it waits for something of this runtime, and nobody else
-    /// keeps its waker. (A task that does not say so may be woken from anywhere, and then the loop waits.) On the real
-    /// clock the loop asks when nothing has happened for a tenth of a second, and then less and less often.
+    /// keeps its waker. (A task that does not say so may be woken from anywhere, and then the loop waits. A foreign future
+    /// beside one of ours has to keep the waker of the latest poll, as `Future` demands, or nobody knows of it.) On the
+    /// real clock the loop asks when nothing has happened for a tenth of a second, and then less and less often.
     ///
     /// # Panics
     ///

@@ -92,7 +92,7 @@ pub enum Actor {
     Socket,
     /// Another thread.
     Thread,
-    /// The loop itself, which asks a task what it waits for because nothing happens any more.
+    /// The loop itself, which asks a task what it waits for, because nothing happens any more or it has waited long.
     Loop,
 }
 
@@ -169,6 +169,9 @@ pub enum Behind<'a> {
 }
 
 /// One primitive among all: a kind and a number, given out when it is first seen by an observer, or named.
+///
+/// Numbers and names are those of the thread that gave them: of a primitive that was moved to another thread later,
+/// they may be another one's there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     /// What it is.
@@ -605,7 +608,8 @@ impl Nameable {
 
     /// Gives it a name for whoever looks.
     pub(crate) fn set_name(&self, name: &str) {
-        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
+        // At a thread's end the names may have gone before.
+        let _ = NAMES.try_with(|names| names.borrow_mut().insert(self.number(), name.into()));
     }
 }
 

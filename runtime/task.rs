@@ -27,10 +27,10 @@ use crate::arena::Key;
 use crate::arrivals::Arrivals;
 use crate::inbox::{self, Address, Errand, Mail};
 use crate::join_error::JoinError;
+use crate::keep::keep;
 use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
-use crate::wakers::keep;
 
 mod roster;
 

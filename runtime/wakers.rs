@@ -1,56 +1,17 @@
-//! Wakers taken out of some structure, to be woken once its borrow is let go; and wakers kept for later.
+//! Wakers taken out of some structure, to be woken once its borrow is let go.
 //!
 //! Promises: the wakers are woken in the order in which they were pushed; one that panics does not
 //! keep the others asleep; a single one needs no allocation, and a crowd of up to 65,536 none but the first
-//! of its size on a thread. What this runtime keeps is not counted among the clones of a task that is asked
-//! what it waits for: who else keeps one may wake it from anywhere.
+//! of its size on a thread.
 //! Does not know: whose they are.
 
 use std::cell::Cell;
 use std::mem;
 use std::task::Waker;
 
-use crate::locks::{AtomicUsize, Ordering, shared};
-
 thread_local! {
     /// The room of the last crowd, for the next one.
     static ROOM: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
-    /// Whether a primitive of this runtime is just keeping a waker.
-    static KEEPING: Cell<bool> = const { Cell::new(false) };
-}
-
-shared! {
-    /// The clones made of wakers that ask, but for those that this runtime keeps itself. Of all threads, for the
-    /// task that is asked may have another one make its clone.
-    static STRAY: AtomicUsize = AtomicUsize::new(0)
-}
-
-/// A clone of `waker` that a primitive of this runtime keeps, and wakes when its own wait is over.
-#[inline]
-pub(crate) fn keep(waker: &Waker) -> Waker {
-    /// Also when a foreign waker's clone panics.
-    struct UntilHere;
-    impl Drop for UntilHere {
-        #[inline]
-        fn drop(&mut self) {
-            KEEPING.set(false);
-        }
-    }
-    KEEPING.set(true);
-    let _until_here = UntilHere;
-    waker.clone()
-}
-
-/// Counts a clone of a waker that asks.
-pub(crate) fn count_stray() {
-    if !KEEPING.get() {
-        STRAY.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// How many such clones were made so far by others than this runtime.
-pub(crate) fn stray() -> usize {
-    STRAY.load(Ordering::SeqCst)
 }
 
 /// A larger crowd leaves its room to the system: so a thread keeps a megabyte at most.

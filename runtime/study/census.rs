@@ -152,11 +152,7 @@ impl Census {
             }
             Event::Released { by, resource } => self.release(by, resource),
             Event::Finished { task, .. } => self.finish(task),
-            Event::Member { family, task } => {
-                if self.thing(family).members.insert(task) {
-                    self.resident(task).families.push(family);
-                }
-            }
+            Event::Member { family, task } => self.join(family, task),
             _ => {}
         }
     }
@@ -167,6 +163,13 @@ impl Census {
 
     fn thing(&mut self, resource: Resource) -> &mut Thing {
         self.things.entry(resource).or_default()
+    }
+
+    /// Told once or often, a member is one once.
+    fn join(&mut self, family: Resource, task: TaskId) {
+        if self.thing(family).members.insert(task) {
+            self.resident(task).families.push(family);
+        }
     }
 
     fn begin_poll(&mut self, task: TaskId) {

@@ -25,12 +25,12 @@ use std::time::Duration;
 use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context::Parts;
+use crate::keep;
 use crate::observer::{self, TaskId, Waits, Watch};
 use crate::scheduler::{Asked, PollRoot};
 use crate::study::census::{Behind, Resident, Stage, Taker, Wait};
 use crate::study::deadlock::{Deadlock, TellCircle};
 use crate::task::Seen;
-use crate::wakers;
 
 /// What came out.
 pub(crate) enum Finding {
@@ -96,7 +96,7 @@ impl Inquest<'_> {
         let tasks = self.parts.scheduler.tasks();
         let Some(info) = tasks.info_at(key) else { return Answer::Moves };
         self.taker.0.borrow_mut().admit(id, info.name.map(Into::into), info.site, info.polls, Stage::Waiting);
-        let (stray, ready) = (wakers::stray(), tasks.ready().len());
+        let (stray, ready) = (keep::stray(), tasks.ready().len());
         match self.parts.scheduler.ask(key, poll_root) {
             Asked::RootFinished => return Answer::RootFinished,
             Asked::Finished | Asked::Nobody => return Answer::Moves,
@@ -106,7 +106,7 @@ impl Inquest<'_> {
             return Answer::Moves;
         }
         let for_us_only = self.taker.0.borrow().task(id).is_some_and(waits_for_us_only);
-        if wakers::stray() == stray && for_us_only { Answer::Waits } else { Answer::Unknown }
+        if keep::stray() == stray && for_us_only { Answer::Waits } else { Answer::Unknown }
     }
 
     /// The task that has to go on before this one can, if it has said that it waits for one only.

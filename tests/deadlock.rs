@@ -814,8 +814,7 @@ fn a_quiet_server_wakes_to_look_for_circles_if_somebody_waits_for_others() {
             listener.accept().await.unwrap();
             visitor.join().unwrap();
         });
-        let first = doorman.0.borrow()[0];
-        first
+        doorman.0.borrow()[0]
     };
     assert_eq!(sleeps(false), None, "it sleeps until somebody comes");
     assert!(sleeps(true).unwrap() <= Duration::from_secs(5));

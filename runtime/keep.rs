@@ -26,17 +26,10 @@ shared! {
 /// A clone of `waker` that a primitive of this runtime keeps, and wakes when its own wait is over.
 #[inline]
 pub(crate) fn keep(waker: &Waker) -> Waker {
-    /// Also when a foreign waker's clone panics.
-    struct UntilHere;
-    impl Drop for UntilHere {
-        #[inline]
-        fn drop(&mut self) {
-            KEEPING.set(false);
-        }
-    }
     KEEPING.set(true);
-    let _until_here = UntilHere;
-    waker.clone()
+    let kept = waker.clone();
+    KEEPING.set(false);
+    kept
 }
 
 /// Counts a clone of a waker that asks.
@@ -44,6 +37,11 @@ pub(crate) fn count_stray() {
     if !KEEPING.get() {
         STRAY.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Before a task is asked: a foreign waker's clone that panicked has left the mark behind.
+pub(crate) fn keep_nothing() {
+    KEEPING.set(false);
 }
 
 /// How many such clones were made so far by others than this runtime.

@@ -96,6 +96,7 @@ impl Inquest<'_> {
         let tasks = self.parts.scheduler.tasks();
         let Some(info) = tasks.info_at(key) else { return Answer::Moves };
         self.taker.0.borrow_mut().admit(id, info.name.map(Into::into), info.site, info.polls, Stage::Waiting);
+        keep::keep_nothing();
         let (stray, ready) = (keep::stray(), tasks.ready().len());
         match self.parts.scheduler.ask(key, poll_root) {
             Asked::RootFinished => return Answer::RootFinished,

@@ -13,6 +13,8 @@ use std::task::Waker;
 use crate::locks::{AtomicUsize, Ordering, shared};
 
 thread_local! {
+    /// Whether a task of this thread is just being asked.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
     /// Whether a primitive of this runtime is just keeping a waker.
     static KEEPING: Cell<bool> = const { Cell::new(false) };
 }
@@ -26,6 +28,11 @@ shared! {
 /// A clone of `waker` that a primitive of this runtime keeps, and wakes when its own wait is over.
 #[inline]
 pub(crate) fn keep(waker: &Waker) -> Waker {
+    if ASKING.get() { keep_while_asked(waker) } else { waker.clone() }
+}
+
+#[cold]
+fn keep_while_asked(waker: &Waker) -> Waker {
     KEEPING.set(true);
     let kept = waker.clone();
     KEEPING.set(false);
@@ -39,12 +46,20 @@ pub(crate) fn count_stray() {
     }
 }
 
-/// Before a task is asked: a foreign waker's clone that panicked has left the mark behind.
-pub(crate) fn keep_nothing() {
+/// How many clones were made while `asked` ran, by others than this runtime.
+pub(crate) fn strays_during<T>(asked: impl FnOnce() -> T) -> (T, usize) {
+    /// Also when the poll of the root panics, and leaves through here.
+    struct Asking;
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            ASKING.set(false);
+        }
+    }
+    // A foreign waker's clone that panicked may have left this behind.
     KEEPING.set(false);
-}
-
-/// How many such clones were made so far by others than this runtime.
-pub(crate) fn stray() -> usize {
-    STRAY.load(Ordering::SeqCst)
+    ASKING.set(true);
+    let _asking = Asking;
+    let before = STRAY.load(Ordering::SeqCst);
+    let answer = asked();
+    (answer, STRAY.load(Ordering::SeqCst) - before)
 }

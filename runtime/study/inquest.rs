@@ -96,9 +96,9 @@ impl Inquest<'_> {
         let tasks = self.parts.scheduler.tasks();
         let Some(info) = tasks.info_at(key) else { return Answer::Moves };
         self.taker.0.borrow_mut().admit(id, info.name.map(Into::into), info.site, info.polls, Stage::Waiting);
-        keep::keep_nothing();
-        let (stray, ready) = (keep::stray(), tasks.ready().len());
-        match self.parts.scheduler.ask(key, poll_root) {
+        let ready = tasks.ready().len();
+        let (asked, strays) = keep::strays_during(|| self.parts.scheduler.ask(key, poll_root));
+        match asked {
             Asked::RootFinished => return Answer::RootFinished,
             Asked::Finished | Asked::Nobody => return Answer::Moves,
             Asked::Waits => {}
@@ -107,7 +107,7 @@ impl Inquest<'_> {
             return Answer::Moves;
         }
         let for_us_only = self.taker.0.borrow().task(id).is_some_and(waits_for_us_only);
-        if keep::stray() == stray && for_us_only { Answer::Waits } else { Answer::Unknown }
+        if strays == 0 && for_us_only { Answer::Waits } else { Answer::Unknown }
     }
 
     /// The task that has to go on before this one can, if it has said that it waits for one only.

@@ -265,7 +265,7 @@ pub enum Event<'a> {
     },
     /// A lock or permits were given back, or permits forgotten for good: nobody has them any more.
     Released {
-        /// Who had it.
+        /// Who had taken it; whoever drops the guard, by a cancel or because it was given away.
         by: Actor,
         /// What he had.
         resource: Resource,
@@ -592,8 +592,8 @@ impl Label {
     }
 
     #[inline]
-    pub(crate) fn released(&self, kind: Waits) {
-        tell(|| Event::Released { by: actor(), resource: self.resource(kind) });
+    pub(crate) fn released(&self, kind: Waits, taken: Mark) {
+        tell(|| Event::Released { by: taken.holder().who, resource: self.resource(kind) });
     }
 }
 

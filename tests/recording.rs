@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::task::Poll;
 use std::{env, fs, process, thread};
 
@@ -203,7 +204,10 @@ fn each_wake_names_what_was_waited_for() {
             sleep(millis(1)).await;
             drop(waiting.acquire().await);
             drop(locked.acquire().await);
-            to_thread(|| ()).await.unwrap();
+            // The closure ends when somebody waits for it, and not before.
+            let (release, released) = mpsc::channel::<()>();
+            let closure = to_thread(move || released.recv().is_err());
+            assert!(futures::join!(closure, async { drop(release) }).0.unwrap());
             go_on.set();
             let peer = listener.accept().await.unwrap().0;
             go_on.set();

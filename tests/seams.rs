@@ -10,6 +10,7 @@
 //! | ends, and who woke | every_end_and_every_waker_has_its_name |
 //! | parked, unparked, fired | a_loop_on_the_real_clock_tells_of_its_sleep |
 //! | primitives tell too | a_lock_tells_who_waits_takes_and_gives_back |
+//! | who had it, whoever drops it | what_a_cancelled_task_held_is_given_back_by_the_one_who_took_it |
 //! | a wake is told once | a_wake_of_a_task_that_is_ready_already_is_not_told |
 //! | an observer may look at the tasks | an_observer_may_ask_for_the_tasks_at_any_event |
 //! | an observer changes nothing | a_program_runs_the_same_whether_watched_or_not |
@@ -34,7 +35,7 @@ use std::thread;
 use std::time::Duration;
 
 use roundel::net::TcpListener;
-use roundel::sync::Lock;
+use roundel::sync::{Lock, Semaphore};
 use roundel::{
     Clock, Event, EventLoop, Instant, Observer, Order, all_tasks, current_task, sleep, sleep_until, spawn, spawn_named,
     timeout, yield_now,
@@ -233,6 +234,27 @@ fn a_loop_on_the_real_clock_tells_of_its_sleep() {
         ["} task 0 waits", "parked", "unparked", "fired 1", "task 0 woken by Timer"]
     );
     assert_eq!(lines.iter().filter(|line| *line == "parked").count(), 1);
+}
+
+#[test]
+fn what_a_cancelled_task_held_is_given_back_by_the_one_who_took_it() {
+    let (notes, event_loop) = watched(Clock::virtual_time());
+    event_loop.block_on(async {
+        let (seats, lock) = (Rc::new(Semaphore::new(2)), Rc::new(Lock::new(())));
+        let hold = || {
+            let (seats, lock) = (seats.clone(), lock.clone());
+            async move {
+                let _seat = seats.acquire().await;
+                let _guard = lock.try_acquire();
+                pending::<()>().await;
+            }
+        };
+        let [_first, second] = [spawn(hold()), spawn(hold())];
+        yield_now().await;
+        notes.take();
+        second.cancel();
+    });
+    assert_eq!(notes.about("gives back")[0], "Task(task 2) gives back Semaphore 1");
 }
 
 #[test]

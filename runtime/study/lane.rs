@@ -23,6 +23,8 @@ pub(crate) struct Lanes {
     pub(crate) said: VecDeque<(Instant, u32, Said)>,
     /// The oldest go when there are more.
     pub(crate) most: Option<usize>,
+    /// How many went.
+    pub(crate) lost: u64,
 }
 
 #[derive(Clone)]
@@ -66,6 +68,7 @@ impl Lane {
         all.said.push_back((Instant::of_the_machine(), self.number, what));
         if all.most.is_some_and(|most| all.said.len() > most) {
             all.said.pop_front();
+            all.lost += 1;
         }
     }
 }

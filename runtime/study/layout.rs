@@ -57,7 +57,7 @@ fn about(nanos: u64) -> String {
     while nanos / unit >= 100 {
         unit *= 10;
     }
-    duration((nanos + unit / 2) / unit * unit)
+    duration(nanos.saturating_add(unit / 2) / unit * unit)
 }
 
 /// Which lane has how far come.

@@ -14,8 +14,8 @@
 //! Does not know: what the events mean. That is worked out by the page, event by event.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fs;
-use std::path::{Component, Path};
 
 use serde::Serialize;
 
@@ -113,12 +113,14 @@ fn site_of(step: &Step) -> Option<&Site> {
     }
 }
 
-/// The program's own files only: a page may be handed on, and what lies elsewhere on this machine should not be.
+/// The program's own sources only: a page may be handed on, and what lies elsewhere on this machine should not be.
 fn text_of(file: &str) -> Option<String> {
-    let path = Path::new(file);
-    let is_below = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let is_small = || fs::metadata(path).is_ok_and(|about| about.len() <= MOST_OF_A_FILE);
-    if is_below && is_small() { fs::read_to_string(path).ok() } else { None }
+    // Whoever made the recording has chosen the name, and a link may lead anywhere.
+    let path = fs::canonicalize(file).ok()?;
+    let is_ours = path.starts_with(env::current_dir().ok()?.canonicalize().ok()?);
+    let is_source = path.extension().is_some_and(|extension| extension == "rs");
+    let is_small = || fs::metadata(&path).is_ok_and(|about| about.is_file() && about.len() <= MOST_OF_A_FILE);
+    if is_ours && is_source && is_small() { fs::read_to_string(path).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -146,10 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn only_files_below_the_working_directory_are_put_in() {
+    fn only_sources_below_the_working_directory_are_put_in() {
         assert!(text_of("runtime/lib.rs").is_some_and(|text| text.contains("mod study")));
         assert_eq!(text_of("/etc/hostname"), None);
-        assert_eq!(text_of("runtime/../runtime/lib.rs"), None);
+        assert_eq!(text_of("Cargo.toml"), None, "it is no source");
+        // A link leads where it leads: this one out of here, to a source that is none of ours.
+        let link = env::temp_dir().join(format!("roundel-page-{}.rs", std::process::id()));
+        fs::write(&link, "fn elsewhere() {}").expect("there is room for a file");
+        assert_eq!(text_of(link.to_str().expect("a plain path")), None);
+        fs::remove_file(link).expect("it was just written");
         assert_eq!(text_of("no/such/file.rs"), None);
     }
 }

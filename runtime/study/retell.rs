@@ -54,7 +54,7 @@ pub(crate) fn retell(tape: &Tape, lanes: &Lanes, title: &str) -> Recording {
     Recording {
         title: title.to_owned(),
         clock: if real { ClockKind::Real } else { ClockKind::Virtual },
-        lost: tape.lost,
+        lost: tape.lost + lanes.lost,
         tasks: tasks_of(tape, &steps),
         threads: (1..).zip(names).map(|(id, name)| Thread { id, name }).collect(),
         resources: resources_of(tape),

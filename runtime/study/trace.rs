@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::study::recording::{Actor, Behind, ClockKind, Recording, Site, What, Which};
 
 /// Row numbers of threads begin here; those of tasks are one more than the task's.
-const THREADS: u64 = 1 << 40;
+const THREADS: u64 = 1 << 31;
 /// The row of what is neither.
 const WORLD: u64 = 0;
 
@@ -76,7 +76,7 @@ impl Trace<'_> {
         let mut rows = vec![(WORLD, "the world: clock, sockets, others".to_owned())];
         rows.extend(self.recording.tasks.iter().map(|task| (row_of_task(task.id), self.recording.task_label(task.id))));
         let threads = &self.recording.threads;
-        rows.extend(threads.iter().map(|thread| (THREADS + u64::from(thread.id), thread.name.clone())));
+        rows.extend(threads.iter().map(|thread| (row_of_thread(thread.id), thread.name.clone())));
         for (order, (tid, name)) in rows.into_iter().enumerate() {
             let named = json!({ "ph": "M", "pid": 1, "tid": tid, "name": "thread_name", "args": { "name": name } });
             let sorted = json!({ "ph": "M", "pid": 1, "tid": tid, "name": "thread_sort_index",
@@ -122,9 +122,9 @@ impl Trace<'_> {
             What::Unread { task, text, .. } => self.instant(ts, row_of_task(*task), text, json!({})),
             What::Began { thread, job, text } => {
                 let name = job.map_or_else(|| text.clone(), |job| self.recording.resource_label(job));
-                self.begin(ts, at, THREADS + u64::from(*thread), name, "thread", json!({}));
+                self.begin(ts, at, row_of_thread(*thread), name, "thread", json!({}));
             }
-            What::Ended { thread, .. } => self.end(ts, THREADS + u64::from(*thread)),
+            What::Ended { thread, .. } => self.end(ts, row_of_thread(*thread)),
             What::Parked { .. } => self.begin(ts, at, WORLD, "the loop sleeps".into(), "loop", json!({})),
             What::Unparked => self.end_all(ts, WORLD),
             What::Fired { timers } => self.instant(ts, WORLD, &format!("timers that came due: {timers}"), json!({})),
@@ -208,13 +208,18 @@ impl Trace<'_> {
 }
 
 fn row_of_task(task: u64) -> u64 {
-    task + 1
+    // Row numbers have 32 bits where they are looked at, and the upper half is the threads'.
+    1 + task % (THREADS - 1)
+}
+
+fn row_of_thread(thread: u32) -> u64 {
+    THREADS + u64::from(thread) % THREADS
 }
 
 fn row_of(actor: Actor) -> u64 {
     match actor {
         Actor::Task(task) => row_of_task(task),
-        Actor::Lane(thread) => THREADS + u64::from(thread),
+        Actor::Lane(thread) => row_of_thread(thread),
         _ => WORLD,
     }
 }

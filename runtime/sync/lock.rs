@@ -225,8 +225,9 @@ impl<T> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Told first, for by the hand-over the next one may be running already under a foreign waker.
-        self.lock.holder.set(None);
-        self.lock.label.released(Waits::Lock);
+        if let Some(mark) = self.lock.holder.take() {
+            self.lock.label.released(Waits::Lock, mark);
+        }
     }
 }
 

@@ -127,9 +127,10 @@ impl Semaphore {
 
     #[inline]
     fn permit(&self, permits: usize, site: &'static Location<'static>) -> Permit<'_> {
-        let permit = Permit { semaphore: self, permits };
+        let taken = Mark::of(site);
+        let permit = Permit { semaphore: self, permits, taken };
         let [newest, _] = self.recent.get();
-        self.recent.set([Some(Mark::of(site)), newest]);
+        self.recent.set([Some(taken), newest]);
         self.label.acquired(Waits::Semaphore, site);
         permit
     }
@@ -233,6 +234,7 @@ impl fmt::Debug for Acquire<'_> {
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
     permits: usize,
+    taken: Mark,
 }
 
 impl Permit<'_> {
@@ -246,7 +248,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.label.released(Waits::Semaphore);
+        self.semaphore.label.released(Waits::Semaphore, self.taken);
         self.semaphore.permits.grant(self.permits);
     }
 }

@@ -164,14 +164,16 @@ fn as_many_as_there_is_room_for(wanted: usize) -> usize {
 }
 
 fn main() {
-    let arg = |name, help| Arg::new(name).long(name).value_name("N").value_parser(value_parser!(usize)).help(help);
+    // clap knows ranges of u32, and more would have no room.
+    let number = || value_parser!(u32).range(1..);
+    let arg = |name, help| Arg::new(name).long(name).value_name("N").value_parser(number()).help(help);
     let path = Arg::new("inspect").long("inspect").value_name("PATH").value_parser(value_parser!(PathBuf));
     let matches = support::command()
         .arg(arg("connections", "How many clients there are [default: 1000, or 4 when recorded]"))
         .arg(arg("at-once", "How many of them connect at the same time [default: 100]"))
         .arg(path.help("Waits for Enter while all is connected, and can be asked at a socket there"))
         .get_matches();
-    let number = |name, default| ArgMatches::get_one(&matches, name).copied().unwrap_or(default);
+    let number = |name, default| ArgMatches::get_one::<u32>(&matches, name).map_or(default, |number| *number as usize);
     let inspect = matches.get_one("inspect").cloned();
     let flags = Flags::from_matches(&matches);
     let connections = number("connections", flags.fewer(CONNECTIONS, 4));

@@ -102,6 +102,11 @@ impl<T> Arena<T> {
         self.slots.is_empty()
     }
 
+    /// Every value, in no order.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().map(|(_, entry)| &mut entry.value)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, u64, &T)> {
         self.slots.iter().map(|(index, entry)| (Key::new(index, entry.serial), entry.serial, &entry.value))
     }

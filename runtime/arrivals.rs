@@ -12,8 +12,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
+use crate::keep::keep;
 use crate::observer::{self, Behind, Event, Label, TaskId, Waits};
-use crate::wakers::keep;
 
 /// Who has finished, of many: the numbers in order of finishing, and one waker to hear of it.
 #[derive(Debug, Default)]

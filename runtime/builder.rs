@@ -81,8 +81,8 @@ impl Builder {
         self
     }
 
-    /// What the loop warns of, and how; if not given, what [`Warnings::default`] says, which is nothing in a release
-    /// build.
+    /// What the loop warns of, and how; if not given, what [`Warnings::default`] says, which in a release build is
+    /// tasks that wait for each other in a circle.
     #[doc(alias = "set_debug")]
     #[doc(alias = "slow_callback_duration")]
     pub fn warnings(mut self, warnings: Warnings) -> Builder {

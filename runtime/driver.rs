@@ -22,12 +22,13 @@ use std::time::Duration;
 use crate::answer::Told;
 use crate::arena::{Arena, Key};
 use crate::clock::{Clock, Instant};
+use crate::keep::keep;
 use crate::observer::{self, Actor, Event};
 use crate::pool::Pool;
 use crate::quietly::quietly;
 use crate::reactor::Reactor;
 use crate::timer_wheel::{Timer, TimerWheel};
-use crate::wakers::{self, Wakers, keep};
+use crate::wakers::{self, Wakers};
 
 /// One tick of the wheel.
 const TICK: u64 = 1_000_000;
@@ -83,24 +84,39 @@ impl Driver {
     }
 
     /// Waits until the next deadline, or until something happens before it. Without a deadline it waits for ever, or
-    /// as long as `patience` says; true if that was so.
-    pub(crate) fn park(&self, may_jump: bool, patience: impl FnOnce() -> Option<Duration>) -> bool {
+    /// as long as `patience` says; true if that was so. In real time it waits no longer than `most`.
+    pub(crate) fn park(
+        &self,
+        may_jump: bool,
+        most: Option<Duration>,
+        patience: impl FnOnce() -> Option<Duration>,
+    ) -> bool {
         let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
         let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
         // The manual clock stands still: only the world, or another thread, can end this wait.
         let stands_still = !self.clock.is_real() && !self.clock.is_virtual();
         let mut in_vain = false;
         if left.is_none() || stands_still && left != Some(Duration::ZERO) {
-            let limit = patience();
-            in_vain = limit.is_some();
+            let (patience, most) = (patience(), most.filter(|_| self.clock.is_real()));
+            let limit = shorter(patience, most);
+            in_vain = patience.is_some() && limit == patience;
             self.poll(limit);
         } else if self.clock.is_virtual() && left != Some(Duration::ZERO) {
             self.park_in_virtual_time(deadline, left, may_jump);
         } else {
-            self.poll(left);
+            self.poll(shorter(left, most));
         }
         self.fire();
         in_vain
+    }
+
+    /// Whether something will happen by itself, sooner or later: a timer is set and time passes, a closure runs, or
+    /// somebody waits for a socket.
+    pub(crate) fn expects_something(&self) -> bool {
+        let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
+        let time_passes = self.clock.is_real() || self.clock.is_virtual();
+        let is_coming = |deadline| time_passes || deadline <= self.clock.now();
+        deadline.is_some_and(is_coming) || self.has_closures() || self.reactor.has_waiters()
     }
 
     /// Whether a closure runs beside the loop, or will.
@@ -271,6 +287,11 @@ impl Driver {
     }
 }
 
+/// The shorter of two limits; none is for ever.
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
 fn wake(mut due: Wakers, by: Actor) {
     let actor = observer::set_actor(by);
     due.wake_all();
@@ -305,7 +326,7 @@ mod tests {
         set_in_an_hour(&driver);
         // Not `wake()`: the waker is what keeps its descriptor open.
         unpark.wake_by_ref();
-        driver.park(false, || None);
+        driver.park(false, None, || None);
         assert_eq!(driver.clock().now(), Clock::virtual_time().now(), "the answer came at once: no jump");
     }
 
@@ -332,10 +353,10 @@ mod tests {
         let start = driver.clock().now();
         set_in_an_hour(&driver);
         unpark.wake_by_ref();
-        driver.park(false, || None);
+        driver.park(false, None, || None);
         assert_eq!(driver.clock().now(), start);
         driver.waited.set(HOUR);
-        driver.park(false, || None);
+        driver.park(false, None, || None);
         assert_eq!(driver.clock().now(), start + HOUR);
         assert_eq!(driver.wheel.borrow_mut().next_tick(), None);
     }

@@ -23,7 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::arena::Key;
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::context::{self, Parts};
 use crate::home;
 use crate::join_handle::JoinHandle;
@@ -44,7 +44,7 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Each time the answer was that another thread may act, the patience doubles, up to this: who waits for
 /// threads all day should not be asked all day.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A single-threaded event loop with its tasks, timers, sockets and thread pool.
 ///
@@ -105,8 +105,9 @@ impl EventLoop {
     /// waited for, no [`to_thread`](crate::to_thread) closure under way, and no [`Handle`](crate::Handle),
     /// [`CancelHandle`](crate::CancelHandle) or [`RemoteHandle`](crate::RemoteHandle) of the loop alive; and when
     /// each task, being asked by one more poll, says that it waits for something of this runtime, and nobody else
-    /// keeps its waker. (A task that does not say so may be woken from anywhere, and then the loop waits.) On the real
-    /// clock the loop asks when nothing has happened for a tenth of a second, and then less and less often.
+    /// keeps its waker. (A task that does not say so may be woken from anywhere, and then the loop waits. A foreign future
+    /// beside one of ours has to keep the waker of the latest poll, as `Future` demands, or nobody knows of it.) On the
+    /// real clock the loop asks when nothing has happened for a tenth of a second, and then less and less often.
     ///
     /// # Panics
     ///
@@ -187,22 +188,27 @@ impl EventLoop {
         let Parts { scheduler, driver, .. } = &*self.parts;
         let tasks = &**scheduler.tasks();
         let mut polls = 0;
+        let mut quiet_since = driver.last_reading();
         loop {
             scheduler.collect_mail();
-            match scheduler.take_turns(POLLS_PER_LOOK - polls, poll_root) {
-                Turns::RootFinished => return Ok(()),
-                // One at least: a storm of mail for tasks that are over must not keep the world waiting.
-                Turns::Taken(taken) => polls += taken.max(1),
-            }
             let now = driver.last_reading();
             if self.lookout.is_due(now) && self.lookout.look(now, &self.parts, poll_root) {
                 return Ok(());
+            }
+            match scheduler.take_turns(POLLS_PER_LOOK - polls, poll_root) {
+                Turns::RootFinished => return Ok(()),
+                // One at least: a storm of mail for tasks that are over must not keep the world waiting.
+                Turns::Taken(0) => polls += 1,
+                Turns::Taken(taken) => {
+                    polls += taken;
+                    quiet_since = now;
+                }
             }
             if tasks.is_idle() {
                 // Asked before the last look at the mail: who has given his answer by now has left mail.
                 let may_jump = driver.may_jump();
                 if tasks.address().settle() {
-                    let in_vain = driver.park(may_jump, || self.patience());
+                    let in_vain = driver.park(may_jump, self.lookout.most(now), || self.patience_since(quiet_since));
                     tasks.address().rise();
                     polls = 0;
                     if in_vain && tasks.is_idle() && !tasks.address().has_mail() {
@@ -211,6 +217,7 @@ impl EventLoop {
                             Finding::Deadlock(deadlock) => return Err(deadlock),
                             Finding::SomethingMoves | Finding::Unknown => {}
                         }
+                        quiet_since = driver.last_reading();
                     }
                     continue;
                 }
@@ -225,9 +232,11 @@ impl EventLoop {
     /// How long the loop waits for nothing in particular before it asks what the tasks wait for. For ever, if
     /// something is to be expected that wakes it: a socket's news, or a handle, be it by its end.
     #[cold]
-    fn patience(&self) -> Option<Duration> {
-        let expects_nothing = !self.tasks().has_outsiders() && !self.parts.driver.reactor().has_waiters();
-        expects_nothing.then(|| self.patience.get())
+    fn patience_since(&self, quiet: Instant) -> Option<Duration> {
+        let Parts { driver, .. } = &*self.parts;
+        let expects_nothing = !self.tasks().has_outsiders() && !driver.reactor().has_waiters();
+        // Questions of an inspector come in between, and change nothing.
+        expects_nothing.then(|| self.patience.get().saturating_sub(driver.last_reading() - quiet))
     }
 
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?
@@ -237,7 +246,13 @@ impl EventLoop {
         if self.parts.driver.has_closures() {
             return Finding::Unknown;
         }
-        inquest::hold(&self.parts, poll_root)
+        match inquest::hold(&self.parts, poll_root) {
+            // Being asked, a task may have set a timer, or sent for help.
+            Finding::Deadlock(_) if self.parts.driver.expects_something() || self.tasks().has_outsiders() => {
+                Finding::SomethingMoves
+            }
+            finding => finding,
+        }
     }
 
     pub(crate) fn tasks(&self) -> &Rc<Tasks> {

@@ -44,7 +44,7 @@
 //! 3  join_handle  home  waker                              a handle; a number that wakes
 //! 2  task  answer                                          a boxed future, and its result
 //! 1  task_queue  inbox  arrivals  order  reactor  timer_wheel  pool  wait_list  join_error
-//! 0  arena  wakers  observer  clock  quietly  locks        pure data, and the door to std's locks
+//! 0  arena  wakers  keep  observer  clock  quietly  locks  pure data, and the door to std's locks
 //!    beside: sync/* (on wait_list), yield_now, generator: they run under any executor
 //! ```
 
@@ -65,6 +65,7 @@ mod home;
 mod inbox;
 mod join_error;
 mod join_handle;
+mod keep;
 mod locks;
 pub mod net;
 mod observer;

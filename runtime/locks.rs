@@ -10,7 +10,7 @@
 //! Promises: nothing here but names. A floor test sees to it that no other file takes a lock, a condition
 //! variable or an atomic from elsewhere. (Values that are computed once are std's own affair.)
 
-pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) use std::thread::Builder as ThreadBuilder;
 

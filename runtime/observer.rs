@@ -92,7 +92,7 @@ pub enum Actor {
     Socket,
     /// Another thread.
     Thread,
-    /// The loop itself, which asks a task what it waits for because nothing happens any more.
+    /// The loop itself, which asks a task what it waits for, because nothing happens any more or it has waited long.
     Loop,
 }
 
@@ -169,6 +169,9 @@ pub enum Behind<'a> {
 }
 
 /// One primitive among all: a kind and a number, given out when it is first seen by an observer, or named.
+///
+/// Numbers and names are those of the thread that gave them: of a primitive that was moved to another thread later,
+/// they may be another one's there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     /// What it is.
@@ -346,6 +349,7 @@ thread_local! {
     /// because it is written at every turn and seldom read.
     static ACTOR: Cell<u64> = const { Cell::new(OUTSIDE) };
     static WAITS: Cell<Waits> = const { Cell::new(Waits::Foreign) };
+    static STALLS: Cell<bool> = const { Cell::new(false) };
     static WATCH: Cell<u8> = const { Cell::new(NOBODY) };
     /// Without a destructor, so that it is there in those of other thread-locals; it holds something
     /// only while the thread is inside a loop.
@@ -485,6 +489,25 @@ pub(crate) fn put_waits(waits: Waits) {
     WAITS.set(waits);
 }
 
+#[inline]
+fn note_wait(kind: Waits) {
+    WAITS.set(kind);
+    // Of these circles are made. (The kind is a constant wherever this is called.)
+    if matches!(kind, Waits::Lock | Waits::Task) {
+        STALLS.set(true);
+    }
+}
+
+/// Whether a task has begun to wait for a lock, or for another task, since this was last asked.
+pub(crate) fn has_stalls() -> bool {
+    STALLS.get()
+}
+
+/// Forgets those that there were.
+pub(crate) fn forget_stalls() {
+    STALLS.set(false);
+}
+
 /// A primitive's future says that it now waits, and what has to happen first. Works under any executor; where no
 /// loop runs, nobody hears it.
 #[inline]
@@ -494,7 +517,7 @@ pub(crate) fn waiting(
     site: Option<&'static Location<'static>>,
     behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
 ) {
-    WAITS.set(kind);
+    note_wait(kind);
     if is_watched() {
         tell_waiting(label.resource(kind), site, behind);
     }
@@ -513,7 +536,7 @@ pub(crate) fn waiting_unlabelled(
     site: Option<&'static Location<'static>>,
     behind: impl FnOnce(&mut dyn FnMut(Behind<'_>)),
 ) {
-    WAITS.set(kind);
+    note_wait(kind);
     if is_watched() {
         tell_waiting(Resource { kind, number: 0 }, site, behind);
     }
@@ -585,7 +608,8 @@ impl Nameable {
 
     /// Gives it a name for whoever looks.
     pub(crate) fn set_name(&self, name: &str) {
-        NAMES.with_borrow_mut(|names| names.insert(self.number(), name.into()));
+        // At a thread's end the names may have gone before.
+        let _ = NAMES.try_with(|names| names.borrow_mut().insert(self.number(), name.into()));
     }
 }
 

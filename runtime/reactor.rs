@@ -29,8 +29,9 @@ use std::time::Duration;
 use mio::{Events, Interest, Token};
 
 use crate::arena::{Arena, Key, Linked, List};
+use crate::keep::keep;
 use crate::observer::{self, Actor, Event, Label, Resource, Waits};
-use crate::wakers::{Wakers, keep};
+use crate::wakers::Wakers;
 
 /// Events taken from the OS at once. A longer list is only taken in several goes; none is lost.
 const EVENTS_AT_ONCE: usize = 1024;

@@ -27,13 +27,14 @@ use crate::arena::Key;
 use crate::arrivals::Arrivals;
 use crate::inbox::{self, Address, Errand, Mail};
 use crate::join_error::JoinError;
+use crate::keep::keep;
 use crate::observer::{self, Actor, Event, Outcome, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::task_queue::TaskQueue;
-use crate::wakers::keep;
 
 mod roster;
 
+pub(crate) use roster::Seen;
 pub use roster::TaskInfo;
 
 /// All tasks of one loop, and the line of the ready ones.
@@ -88,6 +89,8 @@ pub(crate) struct Task {
     detached: bool,
     /// It was cancelled during its own poll, and is dropped at the end of it.
     doomed: bool,
+    /// What whoever looks for stalled tasks made of it since its last turn.
+    seen: Seen,
 }
 
 enum Stage {
@@ -549,7 +552,7 @@ impl Task {
     #[inline]
     fn new(stage: Stage, site: &'static Location<'static>) -> Task {
         let listener = Listener::nobody();
-        Task { stage, listener, site, polls: 0, waits: Waits::Turn, detached: false, doomed: false }
+        Task { stage, listener, site, polls: 0, waits: Waits::Turn, detached: false, doomed: false, seen: Seen::No }
     }
 
     fn is_over(&self) -> bool {
@@ -560,6 +563,7 @@ impl Task {
     #[inline]
     fn take_turn(&mut self, key: Key, serial: u64) -> Turn {
         self.polls = self.polls.wrapping_add(1);
+        self.seen = Seen::No;
         let of = match &mut self.stage {
             Stage::Alive(body) => body.take().map_or(TurnOf::Nobody, TurnOf::Task),
             Stage::Root => TurnOf::Root,

@@ -59,6 +59,11 @@ impl<T> TaskQueue<T> {
         self.slots.iter().map(|(key, serial, task)| (key, serial, &task.value))
     }
 
+    /// Every task, in no order.
+    pub(crate) fn tasks_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.values_mut().map(|slot| &mut slot.value)
+    }
+
     /// Puts a task in line if it stands in none. Whether it does so now.
     #[inline]
     pub(crate) fn wake(&mut self, key: Key) -> bool {

@@ -14,9 +14,9 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
+use crate::keep::keep;
 use crate::observer::{self, Behind, Label, Waits};
 use crate::timer_wheel::{Stage, Timer};
-use crate::wakers::keep;
 
 impl Instant {
     /// The time on the clock of the loop this thread is inside of; on the real clock outside any loop.

@@ -21,7 +21,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::arena::{Arena, Key, Linked, List};
-use crate::wakers::{Wakers, keep};
+use crate::keep::keep;
+use crate::wakers::Wakers;
 
 /// A stock of units, and the line of those who wait for some.
 #[derive(Debug)]

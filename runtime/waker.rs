@@ -18,7 +18,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::arena::{INDEX_BITS, Key, LIFE_BITS, LIFE_MASK, MAX_INDEX};
 use crate::home;
-use crate::wakers;
+use crate::keep;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("roundel keeps a waker in one 64-bit word: build it for a 64-bit target");
@@ -75,7 +75,7 @@ fn clone(data: *const ()) -> RawWaker {
 }
 
 fn clone_and_count(data: *const ()) -> RawWaker {
-    wakers::count_stray();
+    keep::count_stray();
     clone(data)
 }
 

@@ -1,9 +1,8 @@
-//! Wakers taken out of some structure, to be woken once its borrow is let go; and wakers kept for later.
+//! Wakers taken out of some structure, to be woken once its borrow is let go.
 //!
 //! Promises: the wakers are woken in the order in which they were pushed; one that panics does not
 //! keep the others asleep; a single one needs no allocation, and a crowd of up to 65,536 none but the first
-//! of its size on a thread. What this runtime keeps is not counted among the clones of a task that is asked
-//! what it waits for: who else keeps one may wake it from anywhere.
+//! of its size on a thread.
 //! Does not know: whose they are.
 
 use std::cell::Cell;
@@ -13,27 +12,6 @@ use std::task::Waker;
 thread_local! {
     /// The room of the last crowd, for the next one.
     static ROOM: Cell<Vec<Waker>> = const { Cell::new(Vec::new()) };
-    /// The clones made of wakers that ask, but for those that this runtime keeps itself.
-    static STRAY: Cell<usize> = const { Cell::new(0) };
-}
-
-/// A clone of `waker` that a primitive of this runtime keeps, and wakes when its own wait is over.
-#[inline]
-pub(crate) fn keep(waker: &Waker) -> Waker {
-    let stray = STRAY.get();
-    let kept = waker.clone();
-    STRAY.set(stray);
-    kept
-}
-
-/// Counts a clone of a waker that asks.
-pub(crate) fn count_stray() {
-    STRAY.set(STRAY.get() + 1);
-}
-
-/// How many such clones were made by others than this runtime, on this thread.
-pub(crate) fn stray() -> usize {
-    STRAY.get()
 }
 
 /// A larger crowd leaves its room to the system: so a thread keeps a megabyte at most.

@@ -15,14 +15,17 @@
 //! | a moment that never comes | a_moment_that_never_comes |
 //! | several waits of one task | a_task_with_two_branches_names_both |
 //! | a circle while others run on | a_circle_is_reported_while_others_run_on |
+//! | it is found whatever else comes in | a_circle_is_found_though_mail_comes_at_every_look |
+//! | in a quiet server, too | a_quiet_server_wakes_to_look_for_circles_if_somebody_waits_for_others |
+//! | a crowd is asked once | a_crowd_that_waits_is_asked_once_and_no_more |
 //! | a lock that is only held long is no circle | a_lock_held_for_long_is_no_circle |
 //! | a wait that may end otherwise is no circle | a_circle_that_a_timeout_may_break_is_not_reported |
 //! | a picture of it | the_picture_has_every_task_and_an_arrow_for_every_wait |
 //! | `block_on` panics with the same text | block_on_panics_with_the_explanation |
 //! | the loop lives on | after_a_deadlock_the_loop_goes_on |
 //! | to be asked disturbs nobody | who_was_asked_keeps_its_place_in_line |
-//! | who moves when asked has moved | a_task_that_moves_when_it_is_asked_has_moved |
-//! | a foreign wait is never guessed | a_foreign_waker_may_wake_from_anywhere |
+//! | who moves when asked has moved | a_task_that_moves_when_it_is_asked_has_moved, a_task_that_sets_a_timer_when_it_is_asked_has_moved |
+//! | a foreign wait is never guessed | a_foreign_waker_may_wake_from_anywhere, a_waker_cloned_on_another_thread_is_a_foreign_one |
 //! | a wait that says nothing is never guessed | a_future_that_says_nothing_may_be_woken_from_anywhere |
 //! | who can reach the loop may act | a_live_handle_may_still_do_something, a_cancel_handle_may_still_do_something |
 //! | a closure may answer | a_closure_under_way_may_still_answer |
@@ -133,7 +136,7 @@ fn a_task_that_takes_its_own_lock_again() {
         },
         r#"deadlock: a task waits for itself
   task 0 "main" (spawned at HERE) holds Lock 1 (taken at HERE)
-    and waits for Lock 1 (at HERE), held by itself: the guard is still in scope there, or in a future that is no longer polled"#,
+    and waits for Lock 1 (at HERE), held by itself: the guard is still in scope there, in a future that is no longer polled, or was given away"#,
     );
 }
 
@@ -197,7 +200,7 @@ fn a_lock_held_by_a_future_that_is_no_longer_polled() {
         },
         r#"deadlock: a task waits for itself
   task 0 "main" (spawned at HERE) holds Lock "a" (taken at HERE)
-    and waits for Lock "a" (at HERE), held by itself: the guard is still in scope there, or in a future that is no longer polled"#,
+    and waits for Lock "a" (at HERE), held by itself: the guard is still in scope there, in a future that is no longer polled, or was given away"#,
     );
 }
 
@@ -374,7 +377,7 @@ fn a_task_with_two_branches_names_both() {
         },
         r#"deadlock: a task waits for itself
   task 0 "main" (spawned at HERE) holds Lock "a" (taken at HERE)
-    and waits for Lock "a" (at HERE), held by itself: the guard is still in scope there, or in a future that is no longer polled
+    and waits for Lock "a" (at HERE), held by itself: the guard is still in scope there, in a future that is no longer polled, or was given away
     and waits for Event "never" (at HERE), which nobody is left to set"#,
     );
     assert_eq!(deadlock.tasks[0].waits.len(), 2);
@@ -436,6 +439,22 @@ fn a_task_that_moves_when_it_is_asked_has_moved() {
     assert_eq!(polls.get(), 2);
 }
 
+#[test]
+fn a_task_that_sets_a_timer_when_it_is_asked_has_moved() {
+    let event_loop = virtual_loop();
+    let polls = Rc::new(Cell::new(0));
+    let answer = event_loop.block_on(async {
+        let first = poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            if polls.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        first.await;
+        sleep(Duration::from_millis(200)).await;
+        7
+    });
+    assert_eq!(answer, 7);
+}
+
 /// Calls back at the first thing that happens after the loop has asked: who hears that knows it found nothing.
 struct AfterTheQuestion(Cell<bool>, RefCell<Option<Box<dyn FnOnce()>>>);
 
@@ -478,6 +497,25 @@ fn a_foreign_waker_may_wake_from_anywhere() {
         Poll::Pending
     }));
     assert_eq!(woken.get(), 3, "begun, asked, woken");
+}
+
+#[test]
+fn a_waker_cloned_on_another_thread_is_a_foreign_one() {
+    let (send, receive) = mpsc::channel::<Waker>();
+    let event_loop = AfterTheQuestion::watching(move || receive.try_iter().last().unwrap().wake());
+    let event = Event::new();
+    let polls = Cell::new(0);
+    let elsewhere = poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        if polls.get() == 3 {
+            return Poll::Ready(());
+        }
+        let (waker, send) = (cx.waker(), send.clone());
+        thread::scope(|scope| scope.spawn(move || send.send(waker.clone()).unwrap()).join().unwrap());
+        Poll::Pending
+    });
+    event_loop.block_on(futures::future::select(Box::pin(elsewhere), Box::pin(event.wait())));
+    assert_eq!(polls.get(), 3);
 }
 
 #[test]
@@ -668,6 +706,46 @@ fn a_circle_is_reported_while_others_run_on() {
 }
 
 #[test]
+fn a_circle_is_found_though_mail_comes_at_every_look() {
+    let (event_loop, warned) = warned_loop();
+    event_loop.block_on(async {
+        let [a, b] = ["a", "b"].map(named);
+        drop(spawn(take_both(a.clone(), b.clone())));
+        drop(spawn(take_both(b, a)));
+        let over = spawn(async {}).cancel_handle();
+        for _ in 0..60 {
+            over.cancel();
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    assert_eq!(warned.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_crowd_that_waits_is_asked_once_and_no_more() {
+    let (event_loop, warned) = warned_loop();
+    event_loop.block_on(async {
+        let lock = named("a");
+        let _guard = lock.acquire().await;
+        let waits = |_| {
+            let lock = lock.clone();
+            spawn(async move { drop(lock.acquire().await) })
+        };
+        let crowd: Vec<_> = (0..1000).map(waits).collect();
+        // One more comes every seven seconds, and makes nobody ask the others again.
+        for _ in 0..20 {
+            sleep(Duration::from_secs(7)).await;
+            drop(waits(0));
+        }
+        let polls = |handle: &roundel::JoinHandle<()>| {
+            roundel::all_tasks().into_iter().find(|task| task.id == handle.id()).unwrap().polls
+        };
+        assert!(crowd.iter().take(10).all(|handle| polls(handle) == 2));
+    });
+    assert!(warned.lock().unwrap().is_empty());
+}
+
+#[test]
 fn a_lock_held_for_long_is_no_circle() {
     let (event_loop, warned) = warned_loop();
     let polls = event_loop.block_on(async {
@@ -702,4 +780,42 @@ fn a_circle_that_a_timeout_may_break_is_not_reported() {
         assert!(one || other);
     });
     assert!(warned.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_quiet_server_wakes_to_look_for_circles_if_somebody_waits_for_others() {
+    /// Lets the visitor in when the server sleeps, and notes how long that would have slept.
+    struct Doorman(RefCell<Vec<Option<Duration>>>, mpsc::Sender<()>);
+    impl Observer for Doorman {
+        fn event(&self, event: &roundel::Event<'_>) {
+            if let roundel::Event::Parked { limit } = event {
+                self.0.borrow_mut().push(*limit);
+                let _ = self.1.send(());
+            }
+        }
+    }
+    let sleeps = |waits_for_others: bool| {
+        let (sleeping, is_sleeping) = mpsc::channel();
+        let doorman = Rc::new(Doorman(RefCell::default(), sleeping));
+        let event_loop = EventLoop::builder().observer(doorman.clone()).build().unwrap();
+        event_loop.block_on(async {
+            let lock = named("a");
+            let _guard = lock.acquire().await;
+            if waits_for_others {
+                let lock = lock.clone();
+                drop(spawn(async move { drop(lock.acquire().await) }));
+            }
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let visitor = thread::spawn(move || {
+                is_sleeping.recv().unwrap();
+                std::net::TcpStream::connect(address).unwrap()
+            });
+            listener.accept().await.unwrap();
+            visitor.join().unwrap();
+        });
+        doorman.0.borrow()[0]
+    };
+    assert_eq!(sleeps(false), None, "it sleeps until somebody comes");
+    assert!(sleeps(true).unwrap() <= Duration::from_secs(5));
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 /// The plan of the house, lowest floor first.
 const FLOORS: [&[&str]; 8] = [
-    &["arena", "wakers", "observer", "clock", "quietly", "locks"],
+    &["arena", "wakers", "keep", "observer", "clock", "quietly", "locks"],
     &[
         "task_queue",
         "inbox",
@@ -51,11 +51,12 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("handle", &["spawn"]),
     ("observer", &["clock"]),
     ("study/census", &["study/words"]),
+    ("keep", &["locks"]),
 ];
 
 /// Rooms beside the stairs, and all that they may import: they run under any executor.
 const BESIDE: &[(&str, &[&str])] =
-    &[("sync", &["wait_list", "wakers", "observer"]), ("yield_now", &["observer"]), ("generator", &[])];
+    &[("sync", &["wait_list", "keep", "observer"]), ("yield_now", &["observer"]), ("generator", &[])];
 
 /// The top floor but one, whose rooms may use those beside the stairs.
 const USERS: usize = 6;

@@ -24,11 +24,11 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::context;
 use crate::driver::Driver;
+use crate::keep::keep;
 use crate::net::tcp_stream::{TcpStream, no_address};
 use crate::observer::{self, Behind, Waits};
 use crate::reactor::{Side, Source};
 use crate::timer_wheel::Timer;
-use crate::wakers::keep;
 
 /// How long accepting rests when the system is full: long enough to cost nothing, short enough that
 /// clients still wait. It is asyncio's figure.

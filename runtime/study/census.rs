@@ -27,7 +27,8 @@ pub(crate) struct Census {
     things: BTreeMap<Resource, Thing>,
     /// Tasks that are over, as long as they are named as holders.
     gone: BTreeMap<TaskId, Option<Rc<str>>>,
-    running: Option<TaskId>,
+    /// The place that the next one in any line gets.
+    next_place: u64,
 }
 
 /// A task that is not over.
@@ -42,8 +43,10 @@ pub(crate) struct Resident {
     pub(crate) stage: Stage,
     /// What it said it waits for in its last poll, in order.
     pub(crate) waits: Vec<Wait>,
-    /// What it said in the poll before, until the present one is over.
-    before: Vec<Resource>,
+    /// Where it stands in lines.
+    places: BTreeMap<Resource, u64>,
+    /// It was woken during its own poll.
+    woken: bool,
     /// What hears of its end.
     families: Vec<Resource>,
     /// How much it holds.
@@ -59,7 +62,8 @@ impl Resident {
             polls: 0,
             stage: Stage::Waiting,
             waits: Vec::new(),
-            before: Vec::new(),
+            places: BTreeMap::new(),
+            woken: false,
             families: Vec::new(),
             holds: 0,
         }
@@ -88,8 +92,8 @@ pub(crate) enum Behind {
     Deadline(Instant),
     Holders(Vec<Holder>),
     Task(TaskId),
-    /// A family that is not over.
-    Members(BTreeSet<TaskId>),
+    /// Those of a family that are not over: see [`Census::members`].
+    Members,
 }
 
 /// A lock, a semaphore, a family: whatever is held, waited for or joined.
@@ -98,8 +102,15 @@ pub(crate) struct Thing {
     /// Who took it and did not give it back, oldest first.
     pub(crate) holders: Vec<Holder>,
     /// In line for it, in order of coming.
-    pub(crate) line: Vec<TaskId>,
+    line: BTreeMap<u64, TaskId>,
     members: BTreeSet<TaskId>,
+}
+
+impl Thing {
+    /// In line for it, in order of coming.
+    pub(crate) fn line(&self) -> impl Iterator<Item = TaskId> {
+        self.line.values().copied()
+    }
 }
 
 impl Census {
@@ -124,9 +135,10 @@ impl Census {
             }
             Event::Woken { task, .. } => {
                 let resident = self.resident(task);
-                // Woken during its own poll, it runs on first.
-                if resident.stage == Stage::Waiting {
-                    resident.stage = Stage::Ready;
+                match resident.stage {
+                    Stage::Waiting => resident.stage = Stage::Ready,
+                    Stage::Running => resident.woken = true,
+                    Stage::Ready => {}
                 }
             }
             Event::PollStarted { task } => self.begin_poll(task),
@@ -140,10 +152,7 @@ impl Census {
             }
             Event::Released { by, resource } => self.release(by, resource),
             Event::Finished { task, .. } => self.finish(task),
-            Event::Member { family, task } => {
-                self.thing(family).members.insert(task);
-                self.resident(task).families.push(family);
-            }
+            Event::Member { family, task } => self.join(family, task),
             _ => {}
         }
     }
@@ -156,24 +165,35 @@ impl Census {
         self.things.entry(resource).or_default()
     }
 
+    /// Told once or often, a member is one once.
+    fn join(&mut self, family: Resource, task: TaskId) {
+        if self.thing(family).members.insert(task) {
+            self.resident(task).families.push(family);
+        }
+    }
+
     fn begin_poll(&mut self, task: TaskId) {
-        self.running = Some(task);
         let resident = self.resident(task);
         resident.polls = resident.polls.wrapping_add(1);
         resident.stage = Stage::Running;
-        resident.before = resident.waits.drain(..).map(|wait| wait.resource).collect();
+        resident.woken = false;
+        resident.waits.clear();
     }
 
     fn end_poll(&mut self, task: TaskId, pending: bool) {
-        self.running = None;
-        let resident = self.resident(task);
-        let given_its_turn_away = resident.waits.iter().any(|wait| wait.resource.kind == Waits::Turn);
-        resident.stage = if given_its_turn_away && pending { Stage::Ready } else { Stage::Waiting };
+        let Resident { stage, waits, places, woken, .. } = self.resident(task);
+        *stage = if *woken && pending { Stage::Ready } else { Stage::Waiting };
         // Who no longer says that it waits has left the line.
-        let mut left = std::mem::take(&mut resident.before);
-        left.retain(|resource| !resident.waits.iter().any(|wait| wait.resource == *resource));
-        for resource in left {
-            self.leave(task, resource);
+        let mut left = Vec::new();
+        places.retain(|resource, place| {
+            let stays = waits.iter().any(|wait| wait.resource == *resource);
+            if !stays {
+                left.push((*resource, *place));
+            }
+            stays
+        });
+        for (resource, place) in left {
+            self.leave(resource, place);
         }
     }
 
@@ -189,15 +209,15 @@ impl Census {
             observer::Behind::Deadline(deadline) => Behind::Deadline(deadline),
             observer::Behind::Holders(holders) => Behind::Holders(holders.to_vec()),
             observer::Behind::Task(task) => Behind::Task(task),
-            observer::Behind::Members => Behind::Members(self.thing(resource).members.clone()),
+            observer::Behind::Members => Behind::Members,
         };
         // A timer, a socket, a closure has one who waits for it, and no line.
         let shared = !matches!(resource.kind, Waits::Timer | Waits::Socket | Waits::Thread) && resource.number != 0;
-        if shared {
-            let line = &mut self.thing(resource).line;
-            if !line.contains(&task) {
-                line.push(task);
-            }
+        if shared && !self.resident(task).places.contains_key(&resource) {
+            let place = self.next_place;
+            self.next_place += 1;
+            self.thing(resource).line.insert(place, task);
+            self.resident(task).places.insert(resource, place);
         }
         self.resident(task).waits.push(Wait { resource, site, behind });
     }
@@ -217,9 +237,9 @@ impl Census {
         self.forget_if_idle(resource);
     }
 
-    fn leave(&mut self, task: TaskId, resource: Resource) {
+    fn leave(&mut self, resource: Resource, place: u64) {
         if let Some(thing) = self.things.get_mut(&resource) {
-            thing.line.retain(|&waiter| waiter != task);
+            thing.line.remove(&place);
             self.forget_if_idle(resource);
         }
     }
@@ -234,8 +254,8 @@ impl Census {
 
     fn finish(&mut self, task: TaskId) {
         let Some(resident) = self.tasks.remove(&task) else { return };
-        for resource in resident.waits.iter().map(|wait| wait.resource).chain(resident.before) {
-            self.leave(task, resource);
+        for (resource, place) in resident.places {
+            self.leave(resource, place);
         }
         for family in resident.families {
             self.thing(family).members.remove(&task);
@@ -259,6 +279,11 @@ impl Census {
     /// Everything that is held or waited for.
     pub(crate) fn things(&self) -> impl Iterator<Item = (Resource, &Thing)> {
         self.things.iter().map(|(resource, thing)| (*resource, thing))
+    }
+
+    /// The members of a family that are not over.
+    pub(crate) fn members(&self, family: Resource) -> impl Iterator<Item = TaskId> {
+        self.things.get(&family).into_iter().flat_map(|thing| thing.members.iter().copied())
     }
 
     /// What a task holds, with the line where it took it.
@@ -337,7 +362,7 @@ mod tests {
     }
 
     fn line(census: &Census) -> Vec<u64> {
-        census.things.get(&LOCK).map_or(Vec::new(), |lock| lock.line.iter().map(|id| id.0).collect())
+        census.things.get(&LOCK).map_or(Vec::new(), |lock| lock.line().map(|id| id.0).collect())
     }
 
     #[test]
@@ -387,8 +412,7 @@ mod tests {
         }
         census.apply(&Event::Finished { task: TaskId(2), outcome: Outcome::Returned });
         poll(&mut census, 1, &[(FAMILY, observer::Behind::Members)]);
-        let Behind::Members(members) = &census.task(TaskId(1)).expect("it is there").waits[0].behind else { panic!() };
-        assert_eq!(members.iter().map(|id| id.0).collect::<Vec<_>>(), [3]);
+        assert_eq!(census.members(FAMILY).map(|id| id.0).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

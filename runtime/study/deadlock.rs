@@ -12,12 +12,12 @@
 //! Promises: what it says is what the tasks themselves said when they were asked; it guesses nothing.
 //! Does not know: the loop, nor whether this is really the end; whoever asks for an explanation knows that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
 use crate::observer::{Actor, Resource, TaskId, Waits};
-use crate::study::census::{Behind, Census, Resident, Wait};
+use crate::study::census::{Behind, Census, Wait};
 use crate::study::words::who;
 
 /// Why nothing will ever happen on a loop again: the error of
@@ -97,42 +97,27 @@ pub enum Why {
 impl Deadlock {
     /// Explains why none of these tasks goes on.
     pub(crate) fn of(census: &Census) -> Deadlock {
-        let all: BTreeMap<TaskId, &Resident> = census.tasks().collect();
-        let wanted = |resource| all.values().any(|task| task.waits.iter().any(|wait| wait.resource == resource));
-        let tasks = all.iter().map(|(&id, resident)| {
-            let waits: Vec<Waiting> = resident.waits.iter().map(|wait| waiting(census, wait)).collect();
-            let mut holds: Vec<Held> = census.held_by(id).map(|(resource, site)| held(resource, site)).collect();
-            // What was taken before anybody took count is told by those who wait for it.
-            let told = all.values().flat_map(|other| &other.waits).flat_map(|wait| {
-                let holders = census.holders_of(wait).into_iter();
-                holders.filter(|holder| holder.who == Actor::Task(id)).map(|holder| held(wait.resource, holder.site))
-            });
-            holds.extend(told);
-            holds.retain(|held| held.resource.kind == Waits::Lock && wanted(held.resource));
-            holds.sort_by_key(|held| held.resource);
-            holds.dedup();
-            Stuck { id, name: resident.name.as_deref().map(Box::from), site: resident.site, holds, waits }
+        let mut holds = locks_in_hands(census);
+        let tasks = census.tasks().map(|(id, resident)| Stuck {
+            id,
+            name: resident.name.as_deref().map(Box::from),
+            site: resident.site,
+            holds: holds.remove(&id).unwrap_or_default(),
+            waits: resident.waits.iter().map(|wait| waiting(census, wait)).collect(),
         });
         let tasks: Vec<Stuck> = tasks.collect();
         let cycles = cycles_in(&tasks);
         Deadlock { tasks, cycles }
     }
 
-    /// Keeps what is certain though others may still run: the cycles of tasks that wait for one thing each, as far
-    /// as `wanted` says so, and their tasks.
-    pub(crate) fn keep_certain(&mut self, wanted: impl Fn(&Vec<TaskId>) -> bool) {
-        let mut cycles = std::mem::take(&mut self.cycles);
-        cycles.retain(|cycle| wanted(cycle) && cycle.iter().all(|&id| self.waits_for_one_thing(id)));
-        self.tasks.retain(|task| cycles.iter().any(|cycle| cycle.contains(&task.id)));
-        self.cycles = cycles;
-    }
-
-    fn waits_for_one_thing(&self, id: TaskId) -> bool {
-        self.task(id).is_some_and(|task| task.waits.len() == 1)
+    /// Keeps one circle, and the tasks that are in it.
+    pub(crate) fn keep_only(&mut self, circle: &[TaskId]) {
+        self.cycles.retain(|cycle| cycle.iter().all(|id| circle.contains(id)));
+        self.tasks.retain(|task| circle.contains(&task.id));
     }
 
     fn task(&self, id: TaskId) -> Option<&Stuck> {
-        self.tasks.iter().find(|task| task.id == id)
+        self.tasks.binary_search_by_key(&id, |task| task.id).ok().map(|at| &self.tasks[at])
     }
 
     fn name_of(&self, id: TaskId) -> String {
@@ -140,15 +125,28 @@ impl Deadlock {
     }
 }
 
-fn held(resource: Resource, site: &'static Location<'static>) -> Held {
-    Held { resource, what: resource.to_string().into(), site }
+/// The locks that somebody waits for, by who has them.
+fn locks_in_hands(census: &Census) -> BTreeMap<TaskId, Vec<Held>> {
+    let mut seen = BTreeSet::new();
+    let mut hands: BTreeMap<TaskId, Vec<Held>> = BTreeMap::new();
+    let waits = census.tasks().flat_map(|(_, resident)| &resident.waits);
+    for wait in waits.filter(|wait| wait.resource.kind == Waits::Lock && seen.insert(wait.resource)) {
+        for holder in census.holders_of(wait) {
+            if let Actor::Task(id) = holder.who {
+                let what = wait.resource.to_string().into();
+                hands.entry(id).or_default().push(Held { resource: wait.resource, what, site: holder.site });
+            }
+        }
+    }
+    hands.values_mut().for_each(|held| held.sort_by_key(|held| held.resource));
+    hands
 }
 
 fn waiting(census: &Census, wait: &Wait) -> Waiting {
     let why = match &wait.behind {
         Behind::Deadline(_) => Why::Never,
         Behind::Task(task) => Why::Unfinished(vec![*task]),
-        Behind::Members(tasks) => Why::Unfinished(tasks.iter().copied().collect()),
+        Behind::Members => Why::Unfinished(census.members(wait.resource).collect()),
         Behind::Anyone | Behind::Holders(_) => {
             let holders = census.holders_of(wait);
             if holders.is_empty() {
@@ -175,13 +173,15 @@ impl Waiting {
     }
 }
 
-/// The cycles among the tasks, each once: follow from every task the first of its ways that leads back to it.
+/// The cycles among the tasks, each once: from every task that may be in one, the shortest way back to it.
 fn cycles_in(tasks: &[Stuck]) -> Vec<Vec<TaskId>> {
-    let ways: BTreeMap<TaskId, Vec<TaskId>> =
-        tasks.iter().map(|task| (task.id, task.waits.iter().flat_map(Waiting::blockers).collect())).collect();
+    let blockers = |task: &Stuck| task.waits.iter().flat_map(Waiting::blockers).collect();
+    let ways: BTreeMap<TaskId, Vec<TaskId>> = tasks.iter().map(|task| (task.id, blockers(task))).collect();
+    let ways = without_ends(ways);
+    let mut in_one: BTreeSet<TaskId> = BTreeSet::new();
     let mut cycles: Vec<Vec<TaskId>> = Vec::new();
     for &start in ways.keys() {
-        if cycles.iter().any(|cycle| cycle.contains(&start)) {
+        if in_one.contains(&start) {
             continue;
         }
         // Breadth first, so that the cycle found is a shortest one. With whom each was reached.
@@ -206,10 +206,46 @@ fn cycles_in(tasks: &[Stuck]) -> Vec<Vec<TaskId>> {
                 back = reached[&back];
             }
             cycle[1..].reverse();
+            in_one.extend(&cycle);
             cycles.push(cycle);
         }
     }
     cycles
+}
+
+/// Takes away whoever waits for nobody, or is waited for by nobody, until none is left: what remains is circles, and
+/// what lies between two of them.
+fn without_ends(mut ways: BTreeMap<TaskId, Vec<TaskId>>) -> BTreeMap<TaskId, Vec<TaskId>> {
+    for _ in 0..2 {
+        let mut back: BTreeMap<TaskId, Vec<TaskId>> = ways.keys().map(|&id| (id, Vec::new())).collect();
+        for (&from, to) in &mut ways {
+            to.retain(|to| {
+                back.get_mut(to).is_some_and(|froms| {
+                    froms.push(from);
+                    true
+                })
+            });
+        }
+        let mut left: BTreeMap<TaskId, usize> = ways.iter().map(|(&id, to)| (id, to.len())).collect();
+        let mut ends: Vec<TaskId> = left.iter().filter(|(_, left)| **left == 0).map(|(&id, _)| id).collect();
+        while let Some(end) = ends.pop() {
+            left.remove(&end);
+            for &from in &back[&end] {
+                if let Some(ways_left) = left.get_mut(&from) {
+                    *ways_left -= 1;
+                    if *ways_left == 0 {
+                        ends.push(from);
+                    }
+                }
+            }
+        }
+        // Once along the ways, and once against them.
+        back.retain(|id, _| left.contains_key(id));
+        ways = back;
+    }
+    let staying: BTreeSet<TaskId> = ways.keys().copied().collect();
+    ways.values_mut().for_each(|to| to.retain(|to| staying.contains(to)));
+    ways
 }
 
 impl fmt::Display for Deadlock {
@@ -275,7 +311,7 @@ impl Deadlock {
                 if holders.iter().all(|(who, _)| *who == Actor::Task(task.id)) {
                     return write!(
                         f,
-                        "itself: the guard is still in scope there, or in a future that is no longer polled"
+                        "itself: the guard is still in scope there, in a future that is no longer polled, or was given away"
                     );
                 }
                 self.name_all(f, holders)

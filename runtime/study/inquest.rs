@@ -18,18 +18,19 @@
 //! Does not know: sockets, timers, threads: whoever holds an inquest has looked at them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context::Parts;
+use crate::keep;
 use crate::observer::{self, TaskId, Waits, Watch};
 use crate::scheduler::{Asked, PollRoot};
-use crate::study::census::{Resident, Stage, Taker, Wait};
+use crate::study::census::{Behind, Resident, Stage, Taker, Wait};
 use crate::study::deadlock::{Deadlock, TellCircle};
-use crate::wakers;
+use crate::task::Seen;
 
 /// What came out.
 pub(crate) enum Finding {
@@ -46,8 +47,9 @@ pub(crate) enum Finding {
 pub(crate) fn hold(parts: &Parts, poll_root: PollRoot<'_>) -> Finding {
     let inquest = Inquest::begin(parts);
     let tasks = parts.scheduler.tasks();
-    for (_, key) in tasks.roll() {
-        match inquest.ask(key, poll_root) {
+    inquest.count_families();
+    for (id, key) in tasks.roll() {
+        match inquest.ask(id, key, poll_root) {
             Answer::RootFinished => return Finding::RootFinished,
             Answer::Moves => return Finding::SomethingMoves,
             Answer::Unknown => return Finding::Unknown,
@@ -72,22 +74,31 @@ enum Answer {
 
 impl Inquest<'_> {
     fn begin(parts: &Parts) -> Inquest<'_> {
-        let taker = Rc::new(Taker::default());
-        // While it lasts, the taker hears what the loop's own observer hears.
-        let all = parts.watch.iter().cloned().chain([Watch::of_everything(taker.clone())]);
-        observer::watch(observer::all_of(all.collect()));
-        let tasks = parts.scheduler.tasks();
-        for info in tasks.all() {
-            taker.0.borrow_mut().admit(info.id, info.name.map(Into::into), info.site, info.polls, Stage::Waiting);
-        }
-        tasks.tell_members();
-        Inquest { parts, taker }
+        let inquest = Inquest { parts, taker: Rc::default() };
+        observer::watch(inquest.everybody());
+        inquest
     }
 
-    fn ask(&self, key: Key, poll_root: PollRoot<'_>) -> Answer {
+    /// The loop's own observers, and the taker.
+    fn everybody(&self) -> Option<Watch> {
+        let taker = Watch::of_everything(self.taker.clone());
+        observer::all_of(self.parts.watch.iter().cloned().chain([taker]).collect())
+    }
+
+    /// Has the taker, and nobody else, hear again whose end is reported to whom.
+    fn count_families(&self) {
+        observer::watch(Some(Watch::of_everything(self.taker.clone())));
+        self.parts.scheduler.tasks().tell_members();
+        observer::watch(self.everybody());
+    }
+
+    fn ask(&self, id: TaskId, key: Key, poll_root: PollRoot<'_>) -> Answer {
         let tasks = self.parts.scheduler.tasks();
-        let (id, stray, ready) = (tasks.id(key), wakers::stray(), tasks.ready().len());
-        match self.parts.scheduler.ask(key, poll_root) {
+        let Some(info) = tasks.info_at(key) else { return Answer::Moves };
+        self.taker.0.borrow_mut().admit(id, info.name.map(Into::into), info.site, info.polls, Stage::Waiting);
+        let ready = tasks.ready().len();
+        let (asked, strays) = keep::strays_during(|| self.parts.scheduler.ask(key, poll_root));
+        match asked {
             Asked::RootFinished => return Answer::RootFinished,
             Asked::Finished | Asked::Nobody => return Answer::Moves,
             Asked::Waits => {}
@@ -96,7 +107,18 @@ impl Inquest<'_> {
             return Answer::Moves;
         }
         let for_us_only = self.taker.0.borrow().task(id).is_some_and(waits_for_us_only);
-        if wakers::stray() == stray && for_us_only { Answer::Waits } else { Answer::Unknown }
+        if strays == 0 && for_us_only { Answer::Waits } else { Answer::Unknown }
+    }
+
+    /// The task that has to go on before this one can, if it has said that it waits for one only.
+    fn blocker_of(&self, id: TaskId) -> Option<TaskId> {
+        let census = self.taker.0.borrow();
+        let [wait] = &census.task(id)?.waits[..] else { return None };
+        match wait.behind {
+            Behind::Task(task) => Some(task),
+            _ if wait.resource.kind == Waits::Lock => census.holders_of(wait).first()?.who.task(),
+            _ => None,
+        }
     }
 }
 
@@ -116,11 +138,14 @@ fn waits_for_us_only(task: &Resident) -> bool {
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// Looks for tasks that wait for each other in a circle while the loop runs on.
+///
+/// A look follows each task that has stalled since the look before to whom it waits for, and on, as long as they
+/// have stalled, too: a task is asked once in all, and again only where such a way leads through it.
 pub(crate) struct Lookout {
-    /// On the loop's clock; the first look is at once, and finds nobody who has waited.
+    /// On the loop's clock.
     next: Cell<Instant>,
-    /// Who waited at the last look, with the turns it had had then, and whether it was asked since.
-    waited: RefCell<BTreeMap<TaskId, (u32, bool)>>,
+    /// Somebody was seen to wait, and is to be asked at the next look.
+    has_suspects: Cell<bool>,
     reported: RefCell<Vec<Vec<TaskId>>>,
     tell: TellCircle,
 }
@@ -130,7 +155,7 @@ impl Lookout {
     pub(crate) fn new(tell: Option<TellCircle>) -> Lookout {
         let next = Cell::new(if tell.is_some() { Instant(0) } else { Instant::FAR });
         let tell = tell.unwrap_or_else(|| Box::new(drop));
-        Lookout { next, waited: RefCell::default(), reported: RefCell::default(), tell }
+        Lookout { next, has_suspects: Cell::new(false), reported: RefCell::default(), tell }
     }
 
     #[inline]
@@ -138,42 +163,63 @@ impl Lookout {
         self.next.get() <= now
     }
 
-    /// Asks those who have waited since the last look, and tells of a circle, once. True if the future given to
+    /// How long the loop may sleep before it looks; nothing if there is nobody to look for.
+    pub(crate) fn most(&self, now: Instant) -> Option<Duration> {
+        let wants = self.next.get() != Instant::FAR && (self.has_suspects.get() || observer::has_stalls());
+        wants.then(|| self.next.get() - now)
+    }
+
+    /// Asks those who have stalled since the last look, and tells of a circle, once. True if the future given to
     /// `block_on` is done, being asked.
     #[cold]
     pub(crate) fn look(&self, now: Instant, parts: &Parts, poll_root: PollRoot<'_>) -> bool {
         self.next.set(now + BETWEEN_LOOKS);
-        let waiting = parts.scheduler.tasks().waiting_for_others();
-        let before = self.waited.take();
-        let stalled = |&(_, id, polls): &(Key, TaskId, u32)| before.get(&id).is_some_and(|&(had, _)| had == polls);
-        let news =
-            waiting.iter().any(|waiter| stalled(waiter) && before.get(&waiter.1).is_some_and(|&(_, asked)| !asked));
-        let mut waited = BTreeMap::new();
-        let mut unknown = Vec::new();
-        let inquest = news.then(|| Inquest::begin(parts));
-        for &(key, id, polls) in &waiting {
-            let (true, Some(inquest)) = (stalled(&(key, id, polls)), &inquest) else {
-                let asked = before.get(&id).is_some_and(|&(had, asked)| had == polls && asked);
-                waited.insert(id, (polls, asked));
-                continue;
-            };
-            match inquest.ask(key, poll_root) {
-                Answer::RootFinished => return true,
-                Answer::Moves | Answer::Unknown => unknown.push(id),
-                Answer::Waits => {}
+        let tasks = parts.scheduler.tasks();
+        observer::forget_stalls();
+        let (stalled, has_suspects) = tasks.stalled();
+        self.has_suspects.set(has_suspects);
+        if stalled.is_empty() {
+            return false;
+        }
+        let place = |id: TaskId| stalled.binary_search_by_key(&id, |&(id, ..)| id).ok().map(|at| stalled[at].1);
+        let inquest = Inquest::begin(parts);
+        // Who was asked in this look, or found not to be stalled.
+        let mut visited = BTreeSet::new();
+        let mut circles = Vec::new();
+        for &(newcomer, ..) in stalled.iter().filter(|(.., seen)| *seen != Seen::Asked) {
+            let mut way = Vec::new();
+            let mut next = Some(newcomer);
+            while let Some((id, key)) = next.and_then(|id| Some((id, place(id)?))) {
+                if !visited.insert(id) {
+                    circles.extend(way.iter().position(|&before| before == id).map(|at| way.split_off(at)));
+                    break;
+                }
+                match inquest.ask(id, key, poll_root) {
+                    Answer::RootFinished => return true,
+                    Answer::Moves => break,
+                    Answer::Unknown => {
+                        tasks.note_asked(key);
+                        break;
+                    }
+                    Answer::Waits => tasks.note_asked(key),
+                }
+                way.push(id);
+                next = inquest.blocker_of(id);
             }
-            waited.insert(id, (polls.wrapping_add(1), true));
         }
-        self.waited.replace(waited);
-        let Some(inquest) = inquest else { return false };
-        let mut deadlock = Deadlock::of(&inquest.taker.0.borrow());
+        let deadlock = (!circles.is_empty()).then(|| Deadlock::of(&inquest.taker.0.borrow()));
         drop(inquest);
-        let is_news = |cycle: &Vec<TaskId>| !self.reported.borrow().contains(cycle);
-        deadlock.keep_certain(|cycle| !cycle.iter().any(|id| unknown.contains(id)) && is_news(cycle));
-        self.reported.borrow_mut().extend(deadlock.cycles.iter().cloned());
-        if !deadlock.cycles.is_empty() {
-            (self.tell)(deadlock);
+        for mut circle in circles {
+            circle.sort_unstable();
+            if let Some(deadlock) = deadlock.as_ref().filter(|_| !self.reported.borrow().contains(&circle)) {
+                let mut deadlock = deadlock.clone();
+                deadlock.keep_only(&circle);
+                self.reported.borrow_mut().push(circle);
+                (self.tell)(deadlock);
+            }
         }
+        // Those of whom somebody is over, or was woken, may be forgotten.
+        self.reported.borrow_mut().retain(|circle| circle.iter().all(|&id| place(id).is_some()));
         false
     }
 }

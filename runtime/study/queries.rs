@@ -111,10 +111,10 @@ impl View<'_> {
             Behind::Deadline(Instant::FAR) => "a timer that never fires".to_owned(),
             Behind::Deadline(deadline) => format!("Timer, in {}", roughly(deadline.duration_since(self.now))),
             Behind::Task(task) => self.census.name_of(*task),
-            Behind::Members(members) => match *self.alive(members) {
+            Behind::Members => match *self.alive(wait) {
                 [] => "tasks that are over".to_owned(),
                 [one] => self.census.name_of(one),
-                [first, .., last] => format!("{} tasks, {first} to {last}", self.alive(members).len()),
+                [first, .., last] => format!("{} tasks, {first} to {last}", self.alive(wait).len()),
             },
             Behind::Anyone | Behind::Holders(_) => match wait.resource.kind {
                 Waits::Thread => "a closure on a thread".to_owned(),
@@ -125,8 +125,8 @@ impl View<'_> {
     }
 
     /// Who is left of those who were told as members.
-    fn alive(&self, members: &BTreeSet<TaskId>) -> Vec<TaskId> {
-        members.iter().copied().filter(|&id| self.census.task(id).is_some()).collect()
+    fn alive(&self, family: &Wait) -> Vec<TaskId> {
+        self.census.members(family.resource).collect()
     }
 
     fn tree(&self) -> String {
@@ -178,7 +178,7 @@ impl View<'_> {
             if thing.holders.is_empty() {
                 text += "  held by nobody\n";
             }
-            for (place_in_line, &waiter) in thing.line.iter().enumerate() {
+            for (place_in_line, waiter) in thing.line().enumerate() {
                 text += &format!("  {} in line: {}", place_in_line + 1, self.census.name_of(waiter));
                 let wait = self.census.task(waiter).and_then(|task| task.waits.iter().find(|w| w.resource == resource));
                 if let Some(site) = wait.and_then(|wait| wait.site) {
@@ -253,7 +253,7 @@ impl View<'_> {
         let holders = self.census.holders_of(wait);
         let ends = match (&wait.behind, wait.resource.kind) {
             (Behind::Deadline(_), _) => String::new(),
-            (Behind::Task(_) | Behind::Members(_), _) => " to end".to_owned(),
+            (Behind::Task(_) | Behind::Members, _) => " to end".to_owned(),
             (_, Waits::Socket) => ", on which the other side has to act".to_owned(),
             (_, Waits::Thread) => " to end".to_owned(),
             _ if holders.is_empty() => ", and it is not known who will end that".to_owned(),
@@ -273,7 +273,7 @@ impl View<'_> {
         }
         let of_one = |wait: &Wait| match &wait.behind {
             Behind::Task(task) => vec![*task],
-            Behind::Members(members) => self.alive(members),
+            Behind::Members => self.alive(wait),
             _ => self.census.holders_of(wait).iter().filter_map(|holder| holder.who.task()).collect(),
         };
         task.waits.iter().flat_map(of_one).collect()

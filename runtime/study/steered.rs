@@ -306,7 +306,7 @@ impl<'a> Steering<'a> {
 /// The clock moves to the next deadline.
 fn pass_time(parts: &Parts) {
     // With a deadline set, virtual time is never out of patience.
-    parts.driver.park(true, || None);
+    parts.driver.park(true, None, || None);
 }
 
 /// Hears what the run tells: enough to know it again, and what it must not do.

@@ -232,8 +232,9 @@ pub enum Warning {
         /// How many more there were.
         more: usize,
     },
-    /// Tasks wait for each other in a circle, while others run on: they never will again. Found within ten seconds of
-    /// the loop's clock.
+    /// Tasks wait for each other in a circle, by locks and handles, while others run on. They go on only if a guard was
+    /// given to another task that drops it, or if somebody cancels one of them. Found five to ten seconds after it has
+    /// closed, by the loop's clock; on a virtual clock, which jumps, at the turn after that.
     Circle(Deadlock),
     /// A task panicked, and its handle was dropped unread.
     Unread {
@@ -278,7 +279,12 @@ impl fmt::Display for Warning {
                 list(f, tasks, *more, with_reason)?;
                 f.write_str("\n  Await the handle of a task before the end, or cancel it if it is to stop there.")
             }
-            Warning::Circle(circle) => write!(f, "{circle}"),
+            Warning::Circle(circle) => {
+                write!(
+                    f,
+                    "{circle}\n  Unless a guard was given away, or one of them is cancelled, none of them goes on."
+                )
+            }
             Warning::Unread { task: _, site, text } => {
                 write!(f, "{text}; nobody will read it, for the handle was dropped (spawned at {}). ", place(site))?;
                 f.write_str("Await the handle, which gives the panic as an error.")

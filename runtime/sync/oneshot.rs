@@ -20,8 +20,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::keep::keep;
 use crate::observer::{self, Label, Waits};
-use crate::wakers::keep;
 
 /// Makes the two ends of a channel for one value.
 ///

@@ -27,6 +27,22 @@ pub struct TaskInfo {
     pub waits_for: Option<Waits>,
 }
 
+/// What became of a task that waits for others, since its last turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Seen {
+    No,
+    /// It was seen to wait.
+    Waiting,
+    /// It was asked what for.
+    Asked,
+}
+
+impl Task {
+    fn waits_for_others(&self) -> bool {
+        matches!(self.waits, Waits::Lock | Waits::Task) && !self.is_over()
+    }
+}
+
 impl Tasks {
     /// What is known of every task that is not over, in order of spawning.
     pub(crate) fn all(&self) -> Vec<TaskInfo> {
@@ -77,12 +93,36 @@ impl Tasks {
         roll
     }
 
-    /// Those that wait for a lock or for another task, with how many turns they have had.
-    pub(crate) fn waiting_for_others(&self) -> Vec<(Key, TaskId, u32)> {
+    /// What is known of the task in this place.
+    pub(crate) fn info_at(&self, key: Key) -> Option<TaskInfo> {
         let queue = self.queue.borrow();
-        let waits = |task: &Task| matches!(task.waits, Waits::Lock | Waits::Task) && !task.is_over();
-        let waiting = queue.iter().filter(|(_, _, task)| waits(task));
-        waiting.map(|(key, serial, task)| (key, TaskId::of(serial), task.polls)).collect()
+        self.info(key, queue.serial(key)?, queue.get(key)?)
+    }
+
+    /// Those that have waited for a lock, or for another task, since the last time that this was asked; nobody, if
+    /// each of them was asked before. And whether others now begin to be of them.
+    pub(crate) fn stalled(&self) -> (Vec<(TaskId, Key, Seen)>, bool) {
+        let mut queue = self.queue.borrow_mut();
+        let (mut has_news, mut has_suspects) = (false, false);
+        for task in queue.tasks_mut().filter(|task| task.waits_for_others()) {
+            has_news |= task.seen == Seen::Waiting;
+            has_suspects |= task.seen == Seen::No;
+            task.seen = task.seen.max(Seen::Waiting);
+        }
+        if !has_news {
+            return (Vec::new(), has_suspects);
+        }
+        let stalled = queue.iter().filter(|(.., task)| task.waits_for_others());
+        let mut stalled: Vec<_> = stalled.map(|(key, serial, task)| (TaskId::of(serial), key, task.seen)).collect();
+        stalled.sort_unstable_by_key(|&(id, ..)| id);
+        (stalled, has_suspects)
+    }
+
+    /// Remembers that a task was asked, until its next turn.
+    pub(crate) fn note_asked(&self, key: Key) {
+        if let Some(task) = self.queue.borrow_mut().get_mut(key) {
+            task.seen = Seen::Asked;
+        }
     }
 
     /// Tells whoever watches now of all whose end is reported to a party.

@@ -10,18 +10,26 @@
 //! | locks: holders and lines | locks_show_who_holds_and_who_stands_in_line |
 //! | why: the chain to its end | why_follows_the_waits_to_their_end |
 //! | why: a circle is named | why_names_the_circle |
-//! | a circle that may yet be left is not called hopeless | a_circle_with_a_way_out_is_not_called_hopeless |
+//! | a circle that may yet be left is not called hopeless | a_circle_with_a_way_out_is_not_called_hopeless, a_circle_through_a_semaphore_is_not_called_hopeless, a_circle_through_the_first_of_a_family_is_not_called_hopeless |
+//! | a circle that is certain is told before one that is not | a_certain_circle_is_told_first |
 //! | why of a crowd is cut | of_a_crowd_why_names_the_nearest |
 //! | errors are clear | a_request_that_makes_no_sense_is_an_error_that_says_what_does |
 //! | a long line, a silent client, one that goes away, many at once | a_client_that_misbehaves_harms_nobody, many_clients_are_answered_at_once |
+//! | a slow client keeps its place for seconds only | (unit) a_line_that_comes_byte_by_byte_has_to_be_there_in_time, a_text_that_is_read_byte_by_byte_ends_in_time |
+//! | too many clients are told so, and keep nobody waiting | one_client_too_many_is_told_so |
+//! | of a loop that reads no mail the questions do not pile up | (unit) a_loop_that_reads_no_mail_gets_one_errand_however_often_it_is_asked |
 //! | a loop that hangs does not hang the inspector | a_loop_that_hangs_in_a_poll_is_told_on |
 //! | nor does one that is not run | a_loop_that_nobody_runs_is_told_on |
-//! | the socket is private, and goes with the loop | the_socket_is_for_its_user_only_and_goes_with_the_loop |
+//! | the socket is private, and goes with the loop | the_socket_is_for_its_user_only_and_goes_with_the_loop, nobody_finds_the_socket_unlocked |
+//! | without descriptors nothing is left, neither a file nor a thread | without_descriptors_nothing_is_left_behind |
 //! | a stale socket is replaced, nothing else is | a_stale_socket_is_replaced_and_nothing_else_is |
+//! | of two who replace it one wins, and stays | of_two_who_replace_a_stale_socket_one_has_it |
+//! | a listener that does not accept is not waited for | a_listener_with_a_full_line_is_not_waited_for |
 //! | another's socket at the path stays | what_somebody_else_put_at_the_path_stays |
 //! | two loops of one thread are told apart | two_loops_of_one_thread_are_told_apart |
 //! | an inspector keeps nobody from being declared dead | an_inspected_loop_still_says_that_it_is_deadlocked |
 //! | the program `inspect` asks the program `echo` | the_echo_server_is_asked_while_it_serves |
+//! | and asks again and again | the_client_asks_again_until_nobody_answers |
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -36,14 +44,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Barrier, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roundel::net::TcpListener;
 use roundel::study::dump;
 use roundel::sync::{Event, Lock, Semaphore};
-use roundel::{Clock, EventLoop, gather, sleep, spawn, spawn_named, to_thread, yield_now};
+use roundel::{Clock, EventLoop, JoinHandle, as_completed, gather, sleep, spawn, spawn_named, to_thread, yield_now};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A path of our own, in a folder that goes when this does.
@@ -335,13 +344,19 @@ task 1 \"slow\" (spawned at here:{})
     assert!(ready.contains("\n  waits for a closure on a thread"), "{ready}");
 }
 
+/// What is said of a circle of which each waits for the next, and for nobody else.
+const CERTAIN: &str = "none of them goes on, unless a guard was given to another task, or one of them is cancelled";
+
+/// What is said of any other.
+const UNCERTAIN: &str = "not each of them is known to need the next";
+
 /// Two tasks with a lock each, who want the other's, and a third who stands behind them.
-fn in_a_circle(named: [&'static str; 2], way_out: bool) {
+fn in_a_circle([first, second]: [&'static str; 2], way_out: bool) -> [JoinHandle<()>; 2] {
     let [a, b] = [0, 1].map(|_| Rc::new(Lock::new(())));
     let out = Rc::new(Event::new());
-    for (name, first, second) in [(named[0], a.clone(), b.clone()), (named[1], b, a)] {
+    [(first, a.clone(), b.clone()), (second, b, a)].map(|(name, first, second)| {
         let out = out.clone();
-        drop(spawn_named(name, async move {
+        spawn_named(name, async move {
             let _first = first.acquire().await;
             yield_now().await;
             if way_out {
@@ -349,15 +364,15 @@ fn in_a_circle(named: [&'static str; 2], way_out: bool) {
             } else {
                 drop(second.acquire().await);
             }
-        }));
-    }
+        })
+    })
 }
 
 #[test]
 fn why_names_the_circle() {
     let (scratch, event_loop) = inspected("circle");
     let why = event_loop.block_on(async {
-        in_a_circle(["T1", "T2"], false);
+        drop(in_a_circle(["T1", "T2"], false));
         yield_now().await;
         yield_now().await;
         asked(&scratch, "why T2").await
@@ -365,21 +380,100 @@ fn why_names_the_circle() {
     assert!(why.contains("task 2 \"T2\" (spawned at "), "{why}");
     assert_eq!(why.lines().count(), 5, "each task once: {why}");
     let last = why.lines().last().unwrap();
-    assert_eq!(last, "a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; none of them ever goes on");
+    assert_eq!(last, format!("a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; {CERTAIN}"));
 }
 
 #[test]
 fn a_circle_with_a_way_out_is_not_called_hopeless() {
     let (scratch, event_loop) = inspected("way-out");
     let why = event_loop.block_on(async {
-        in_a_circle(["T1", "T2"], true);
+        drop(in_a_circle(["T1", "T2"], true));
         yield_now().await;
         yield_now().await;
         asked(&scratch, "why T1").await
     });
     let last = why.lines().last().unwrap();
-    let hope = "a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; only what else they wait for can end it";
+    let hope = format!("a circle with ways out: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; {UNCERTAIN}");
     assert_eq!(last, hope, "{why}");
+}
+
+/// Task `x` has a permit and wants the lock, task `y` the other way round; but `z` has a permit too, until `go`.
+fn in_a_circle_through_a_semaphore(go: &Rc<Event>) -> [JoinHandle<()>; 3] {
+    let (permits, lock) = (Rc::new(Semaphore::new(2)), Rc::new(Lock::new(())));
+    let (z_permits, y_permits, x_lock, go) = (permits.clone(), permits.clone(), lock.clone(), go.clone());
+    let z = spawn_named("z", async move {
+        let _permit = z_permits.acquire().await;
+        go.wait().await;
+    });
+    let x = spawn_named("x", async move {
+        let _permit = permits.acquire().await;
+        yield_now().await;
+        drop(x_lock.acquire().await);
+    });
+    let y = spawn_named("y", async move {
+        let _held = lock.acquire().await;
+        yield_now().await;
+        drop(y_permits.acquire().await);
+    });
+    [x, y, z]
+}
+
+#[test]
+fn a_circle_through_a_semaphore_is_not_called_hopeless() {
+    let (scratch, event_loop) = inspected("semaphore");
+    event_loop.block_on(async {
+        let go = Rc::new(Event::new());
+        let all = in_a_circle_through_a_semaphore(&go);
+        yield_now().await;
+        yield_now().await;
+        let why = asked(&scratch, "why x").await;
+        let hope = format!("a circle with ways out: task 2 \"x\" -> task 3 \"y\" -> task 2 \"x\"; {UNCERTAIN}");
+        assert_eq!(why.lines().last(), Some(&*hope), "{why}");
+        // And so it is.
+        go.set();
+        assert!(gather(all).await.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_circle_through_the_first_of_a_family_is_not_called_hopeless() {
+    let (scratch, event_loop) = inspected("family");
+    event_loop.block_on(async {
+        let (lock, go) = (Rc::new(Lock::new(())), Rc::new(Event::new()));
+        let goes = go.clone();
+        let x = spawn_named("x", async move {
+            let held = lock.acquire().await;
+            let lock = lock.clone();
+            let first = spawn_named("first", async move { drop(lock.acquire().await) });
+            let second = spawn_named("second", async move { goes.wait().await });
+            let mut all = as_completed([first, second]);
+            all.next().await.unwrap().unwrap();
+            drop(held);
+            all.next().await.unwrap().unwrap();
+        });
+        yield_now().await;
+        yield_now().await;
+        let why = asked(&scratch, "why x").await;
+        let hope = format!("a circle with ways out: task 1 \"x\" -> task 2 \"first\" -> task 1 \"x\"; {UNCERTAIN}");
+        assert_eq!(why.lines().last(), Some(&*hope), "{why}");
+        go.set();
+        assert!(x.await.is_ok());
+    });
+}
+
+#[test]
+fn a_certain_circle_is_told_first() {
+    let (scratch, event_loop) = inspected("certain");
+    let why = event_loop.block_on(async {
+        let [t1, _] = in_a_circle(["T1", "T2"], false);
+        let [x, ..] = in_a_circle_through_a_semaphore(&Rc::default());
+        drop(spawn_named("waits", async { gather([t1, x]).await.len() }));
+        yield_now().await;
+        yield_now().await;
+        asked(&scratch, "why waits").await
+    });
+    let certain = format!("a circle: task 1 \"T1\" -> task 2 \"T2\" -> task 1 \"T1\"; {CERTAIN}");
+    assert_eq!(why.lines().last(), Some(&*certain), "{why}");
 }
 
 #[test]
@@ -458,6 +552,23 @@ fn many_clients_are_answered_at_once() {
 }
 
 #[test]
+fn one_client_too_many_is_told_so() {
+    let (scratch, event_loop) = inspected("too-many");
+    event_loop.block_on(async {
+        // They say nothing; three of them are to be told that there are too many, and say nothing either.
+        let silent: Vec<_> = (0..16 + 3).map(|_| UnixStream::connect(scratch.path()).unwrap()).collect();
+        let too_many = "error: too many clients at once: try again\n";
+        for _ in 0..3 {
+            assert_eq!(asked(&scratch, "ps").await, too_many);
+        }
+        drop(silent);
+        // As soon as the system has told everybody, there is room again.
+        while asked(&scratch, "ps").await == too_many {}
+        assert!(asked(&scratch, "ps").await.starts_with("task  name"));
+    });
+}
+
+#[test]
 fn a_loop_that_hangs_in_a_poll_is_told_on() {
     let (scratch, event_loop) = inspected("hangs");
     let line = line!() + 3;
@@ -508,6 +619,131 @@ fn the_socket_is_for_its_user_only_and_goes_with_the_loop() {
     assert!(read.is_err() || answer.is_empty() || answer == "error: the loop has ended\n", "{answer}");
 }
 
+/// What is in the folder of the socket.
+fn files_beside(path: &Path) -> Vec<String> {
+    let all = fs::read_dir(path.parent().unwrap()).unwrap();
+    all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn nobody_finds_the_socket_unlocked() {
+    let scratch = Scratch::new("unlocked");
+    let path = scratch.path();
+    let (build, built) = (|| EventLoop::builder().inspect(&path).build().unwrap(), AtomicBool::new(false));
+    let unlocked = thread::scope(|scope| {
+        let watches = scope.spawn(|| {
+            let modes = std::iter::from_fn(|| (!built.load(Relaxed)).then(|| fs::symlink_metadata(&path)));
+            modes.flatten().map(|metadata| metadata.permissions().mode() & 0o777).find(|&mode| mode != 0o600)
+        });
+        (0..100).for_each(|_| drop(build()));
+        built.store(true, Relaxed);
+        watches.join().unwrap()
+    });
+    assert_eq!(unlocked, None);
+    let _event_loop = build();
+    assert_eq!(files_beside(&path), ["socket"], "nothing that it was made with is left");
+}
+
+/// Not a test of its own: a process that has few descriptors, which would disturb the other tests.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_child_without_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    if env::var_os("ROUNDEL_CHILD_WITHOUT_DESCRIPTORS").is_none() {
+        return;
+    }
+    let scratch = Scratch::new("descriptors");
+    let before = getrlimit(Resource::Nofile);
+    let limit = |current| setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..before }).unwrap();
+    let all_again = || setrlimit(Resource::Nofile, before).unwrap();
+    // One more each time: whatever it is that fails, nothing is left.
+    let (refusals, event_loop) = (0..)
+        .find_map(|free| {
+            let used = fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
+            limit(used + free);
+            let built = EventLoop::builder().inspect(scratch.path()).build();
+            all_again();
+            let files = files_beside(&scratch.path());
+            assert_eq!(files.len(), usize::from(built.is_ok()), "with {free} descriptors: {files:?}");
+            built.ok().map(|event_loop| (free, event_loop))
+        })
+        .unwrap();
+    assert!(refusals >= 2, "one before the socket is there, one after: {refusals}");
+    let threads = || {
+        let all = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = all.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default());
+        names.filter(|name| name.starts_with("roundel inspect")).count()
+    };
+    // It has not got its name before it runs.
+    while threads() == 0 {
+        thread::yield_now();
+    }
+    limit(0);
+    drop(event_loop);
+    all_again();
+    assert!(files_beside(&scratch.path()).is_empty());
+    let began = Instant::now();
+    while threads() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the inspector's thread goes on");
+        thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_nothing_is_left_behind() {
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["the_child_without_descriptors", "--exact", "--test-threads", "1"])
+        .env("ROUNDEL_CHILD_WITHOUT_DESCRIPTORS", "1")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+#[test]
+fn of_two_who_replace_a_stale_socket_one_has_it() {
+    let scratch = Scratch::new("two");
+    let path = scratch.path();
+    for _ in 0..100 {
+        drop(UnixListener::bind(&path).unwrap());
+        let (start, ready, looked) = (Barrier::new(2), Barrier::new(3), Barrier::new(3));
+        thread::scope(|scope| {
+            let builds = || {
+                start.wait();
+                let built = EventLoop::builder().inspect(&path).build();
+                ready.wait();
+                looked.wait();
+                built.is_ok()
+            };
+            let both = [scope.spawn(builds), scope.spawn(builds)];
+            ready.wait();
+            let connected = UnixStream::connect(&path).is_ok();
+            let files = files_beside(&path);
+            looked.wait();
+            let winners = both.into_iter().filter_map(|thread| thread.join().ok()).filter(|&won| won).count();
+            assert_eq!((winners, connected, &*files), (1, true, &["socket".to_owned()][..]));
+        });
+    }
+}
+
+#[test]
+fn a_listener_with_a_full_line_is_not_waited_for() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
+    let scratch = Scratch::new("full");
+    let path = scratch.path();
+    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&listener, 0).unwrap();
+    let _in_line = UnixStream::connect(&path).unwrap();
+    let error = EventLoop::builder().inspect(&path).build().unwrap_err().to_string();
+    assert!(error.contains("somebody listens there already"), "{error}");
+    assert_eq!(files_beside(&path), ["socket"]);
+    drop(listener);
+    assert!(EventLoop::builder().inspect(&path).build().is_ok());
+}
+
 #[test]
 fn a_stale_socket_is_replaced_and_nothing_else_is() {
     let scratch = Scratch::new("stale");
@@ -531,6 +767,10 @@ fn a_stale_socket_is_replaced_and_nothing_else_is() {
 
     let nowhere = EventLoop::builder().inspect(path.join("below a file")).build().unwrap_err();
     assert!(nowhere.to_string().starts_with("inspect("), "{nowhere}");
+    // A name that a file may have, but no socket that is to be connected to.
+    let long = EventLoop::builder().inspect(scratch.0.join("x".repeat(150))).build().unwrap_err();
+    assert_eq!(long.kind(), std::io::ErrorKind::InvalidInput);
+    assert_eq!(files_beside(&path), ["socket"]);
 }
 
 #[test]
@@ -707,4 +947,24 @@ fn the_client_says_how_it_is_used() {
     }
     let nothing = example("inspect").output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn the_client_asks_again_until_nobody_answers() {
+    let scratch = Scratch::new("watch");
+    let listener = UnixListener::bind(scratch.path()).unwrap();
+    let answers = thread::spawn(move || {
+        for answer in ["one\n", "two\n"] {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&client).read_line(&mut line).unwrap();
+            assert_eq!(line, "why me\n");
+            client.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let output = example("inspect").arg(scratch.path()).args(["why", "me", "--watch", "1"]).output().unwrap();
+    answers.join().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "one\n\ntwo\n\n");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: nobody answers at ") && output.status.code() == Some(1), "{error}");
 }

@@ -94,7 +94,7 @@ mod on_signal {
                     let text = format!("dump_on_signal(): signal {signal} cannot be caught; SIGUSR1 can");
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
                 }
-                let line = Line { address: premises.address, pulse: Pulse::new() };
+                let line = Line::to(premises.address);
                 let mut signals = Signals::new([signal])?;
                 let listener = Listener { pulse: line.pulse.clone(), signals: signals.handle() };
                 ThreadBuilder::new().name("roundel dump".to_owned()).spawn(move || {

@@ -10,8 +10,8 @@
 //! A request is one line; its answer lasts until the end of the stream, and begins with `error: ` if it is none.
 //! `examples/inspect.rs` is a client; `echo ps | nc -U PATH` is another.
 //!
-//! Promises: the loop does no more for a client than give the text; a client that says nothing, says too much or goes
-//! away harms nobody; the socket is for this user only, and goes with the loop; nothing that is no socket is removed.
+//! Promises: the loop does no more for a client than give the text; a client that says nothing, is slow, says too much
+//! or goes away harms nobody; the socket is for this user only, and goes with the loop; so does the thread.
 //! Does not know: what the answers mean.
 
 use std::io;
@@ -25,10 +25,13 @@ impl Builder {
     /// end.
     ///
     /// It takes a thread, and an account of every event. A socket at `path` that nobody listens to any more is
-    /// replaced.
+    /// replaced. It is put together in a folder beside `path` for a moment, so that it is never open to others: some
+    /// twenty bytes beyond its folder's name have to fit into what the system takes as a path of a socket, which is
+    /// about a hundred.
     ///
     /// [`build`](Builder::build) fails if something else is at `path`, or somebody listens there, if the system
-    /// refuses the socket or the thread, and where there are no Unix sockets.
+    /// refuses the socket or the thread, and where there are no Unix sockets. It does not wait for anybody, and leaves
+    /// nothing at `path` if it fails.
     #[doc(alias = "pstree")]
     pub fn inspect(self, path: impl AsRef<Path>) -> Builder {
         let path = path.as_ref().to_owned();
@@ -49,14 +52,10 @@ fn open(_: &Path, _: &crate::builder::Premises) -> io::Result<crate::observer::W
 
 #[cfg(unix)]
 mod on_unix {
-    use std::cell::{Cell, RefCell};
-    use std::fs::{self, Permissions};
-    use std::io::{self, BufRead, BufReader, Read, Write};
-    use std::net::Shutdown;
-    use std::os::fd::OwnedFd;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-    use std::os::unix::net::{UnixListener, UnixStream};
-    use std::path::{Path, PathBuf};
+    use std::cell::RefCell;
+    use std::io;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
     use std::rc::Rc;
     use std::thread;
     use std::time::Duration;
@@ -67,20 +66,22 @@ mod on_unix {
     use crate::observer::{Event, Observer, Watch};
     use crate::study::ask::{Line, PATIENCE};
     use crate::study::census::Taker;
+    use crate::study::door::Door;
     use crate::study::queries::Request;
+    use crate::study::visit::Visit;
     use crate::study::watchdog::Pulse;
 
-    /// The longest request: a name of a task fits, and nobody fills our memory.
-    const LONGEST: usize = 1024;
-
-    /// What is read, and thrown away, of a request that is too long: an answer to somebody who still writes is lost.
-    const SPARE: u64 = 1 << 20;
-
-    /// Clients at once: one has an answer within seconds, so more are no humans.
+    /// Clients at once: one has an answer within seconds, so more are no humans. As many again are told so; who comes
+    /// then is sent away without a word.
     const CLIENTS: usize = 16;
 
-    /// How long a client may take over its line, or over our text.
-    const UNHURRIED: Duration = Duration::from_secs(10);
+    /// Within this a client has to say its line, counted from when it came: time enough to type it. Its visit ends
+    /// within twice that, so nobody keeps a place for longer.
+    const HURRY: Duration = Duration::from_secs(10);
+
+    /// The same for one who is only to be told that there are too many: its line, which comes at once if it is a
+    /// program's, has to be read, or the answer is lost to it.
+    const GREAT_HURRY: Duration = Duration::from_secs(1);
 
     thread_local! {
         /// The censuses of this thread's loops, where an errand finds its own: it comes from another thread, and
@@ -88,63 +89,21 @@ mod on_unix {
         static CENSUSES: RefCell<Vec<(Pulse, Rc<Taker>)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Takes the census of one loop, and has the socket.
+    /// Takes the census of one loop, and has the door.
     struct Inspector {
         pulse: Pulse,
         census: Rc<Taker>,
-        path: PathBuf,
-        /// Which file the socket is: another one at its path is none of our business.
-        file: (u64, u64),
-        listener: UnixListener,
-        closed: Cell<bool>,
+        door: Door,
     }
 
     pub(super) fn open(path: &Path, premises: &Premises) -> io::Result<Watch> {
-        let path = std::path::absolute(path)?;
-        let listener = listen(&path)?;
-        let metadata = fs::symlink_metadata(&path)?;
-        let line = Line { address: premises.address, pulse: Pulse::new() };
-        let inspector = Inspector {
-            pulse: line.pulse.clone(),
-            census: Rc::default(),
-            path,
-            file: (metadata.dev(), metadata.ino()),
-            listener: listener.try_clone()?,
-            closed: Cell::new(false),
-        };
+        let (listener, door) = Door::open(path)?;
+        let line = Line::to(premises.address);
+        let inspector = Inspector { pulse: line.pulse.clone(), census: Rc::default(), door };
         CENSUSES.with_borrow_mut(|all| all.push((inspector.pulse.clone(), inspector.census.clone())));
+        // Without a thread the inspector goes here, and its door with it.
         ThreadBuilder::new().name("roundel inspect".to_owned()).spawn(move || receive(&listener, &line))?;
         Ok(Watch::of_everything(Rc::new(inspector)))
-    }
-
-    /// A socket at `path`, for this user only.
-    fn listen(path: &Path) -> io::Result<UnixListener> {
-        let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(path)?;
-                UnixListener::bind(path)?
-            }
-            bound => bound?,
-        };
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        // Whoever came in before the door had its lock goes out again.
-        listener.set_nonblocking(true)?;
-        while listener.accept().is_ok() {}
-        listener.set_nonblocking(false)?;
-        Ok(listener)
-    }
-
-    /// Removes a socket that nobody listens to.
-    fn remove_stale(path: &Path) -> io::Result<()> {
-        let taken = |text| Err(io::Error::new(io::ErrorKind::AddrInUse, text));
-        if !fs::symlink_metadata(path)?.file_type().is_socket() {
-            return taken("there is something that is no socket: choose another path, or move it away");
-        }
-        match UnixStream::connect(path) {
-            Ok(_) => taken("somebody listens there already: choose another path, or end that process"),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            Err(error) => Err(error),
-        }
     }
 
     impl Observer for Inspector {
@@ -165,35 +124,17 @@ mod on_unix {
 
     impl Inspector {
         fn close(&self) {
-            if self.closed.replace(true) {
-                return;
-            }
             self.pulse.close();
             // At the thread's end they may be gone already.
             let _ = CENSUSES.try_with(|all| all.borrow_mut().retain(|(pulse, _)| !pulse.is(&self.pulse)));
-            self.end_accept();
-            let file = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino()));
-            if file.is_ok_and(|file| file == self.file) {
-                let _ = fs::remove_file(&self.path);
-            }
-        }
-
-        /// Its thread waits in `accept`. On Linux that ends when the socket is shut down; elsewhere a last client ends
-        /// it.
-        fn end_accept(&self) {
-            let shut = self
-                .listener
-                .try_clone()
-                .and_then(|listener| UnixStream::from(OwnedFd::from(listener)).shutdown(Shutdown::Both));
-            if shut.is_err() {
-                let _ = UnixStream::connect(&self.path);
-            }
+            self.door.close();
         }
     }
 
-    /// The inspector's thread: a thread more for each client, so that a slow one keeps nobody waiting.
+    /// The inspector's thread: a thread more for each client, so that a slow one keeps nobody waiting, not even to
+    /// hear that there are too many.
     fn receive(listener: &UnixListener, line: &Line) {
-        let present = Arc::new(());
+        let (guests, refused) = (Arc::new(()), Arc::new(()));
         for client in listener.incoming() {
             if line.pulse.is_closed() {
                 return;
@@ -203,51 +144,35 @@ mod on_unix {
                 thread::sleep(Duration::from_millis(100));
                 continue;
             };
-            if Arc::strong_count(&present) > CLIENTS {
-                answer(&client, "error: too many clients at once: try again\n");
+            let has_room = |present: &Arc<()>| Arc::strong_count(present) <= CLIENTS;
+            let (present, answer, hurry): (_, fn(&Line, &str) -> Answer, _) = if has_room(&guests) {
+                (&guests, answer_to, HURRY)
+            } else if has_room(&refused) {
+                (&refused, |_, _| Err("too many clients at once: try again".to_owned()), GREAT_HURRY)
+            } else {
                 continue;
-            }
-            let (line, guest) = (line.clone(), present.clone());
+            };
+            let (visit, line, present) = (Visit::new(client, hurry), line.clone(), present.clone());
             let serve = move || {
-                serve(&client, &line);
-                drop(guest);
+                if let Some(request) = visit.request() {
+                    let answered = request.and_then(|request| answer(&line, &request));
+                    visit.answer(&answered.unwrap_or_else(|error| format!("error: {error}\n")));
+                }
+                drop(present);
             };
             // Without a thread the client is sent away, by the drop of its socket.
             let _ = ThreadBuilder::new().name("roundel inspect".to_owned()).spawn(serve);
         }
     }
 
-    fn serve(client: &UnixStream, line: &Line) {
-        let _ = client.set_read_timeout(Some(UNHURRIED));
-        if let Some(request) = read_line(client) {
-            let answered = request.and_then(|request| ask(line, &Request::parse(&request)?));
-            answer(client, &answered.unwrap_or_else(|error| format!("error: {error}\n")));
-        }
+    /// A text, or what is wrong, in words.
+    type Answer = Result<String, String>;
+
+    fn answer_to(line: &Line, request: &str) -> Answer {
+        ask(line, &Request::parse(request)?)
     }
 
-    fn answer(client: &UnixStream, text: &str) {
-        let _ = client.set_write_timeout(Some(UNHURRIED));
-        // A client that has gone away does not want to hear.
-        let _ = (&mut &*client).write_all(text.as_bytes());
-    }
-
-    /// The first line; nothing if the client goes away without one.
-    fn read_line(client: &UnixStream) -> Option<Result<String, String>> {
-        let mut reader = BufReader::new(client).take(LONGEST as u64 + 1);
-        let mut line = Vec::new();
-        match reader.read_until(b'\n', &mut line) {
-            Ok(0) => None,
-            Ok(_) if line.len() <= LONGEST => Some(Ok(String::from_utf8_lossy(&line).into_owned())),
-            Ok(_) => {
-                reader.set_limit(SPARE);
-                let _ = reader.skip_until(b'\n');
-                Some(Err(format!("a request is one line of at most {LONGEST} bytes")))
-            }
-            Err(_) => Some(Err(format!("no request came within {UNHURRIED:?}"))),
-        }
-    }
-
-    fn ask(line: &Line, request: &Request) -> Result<String, String> {
+    fn ask(line: &Line, request: &Request) -> Answer {
         let (request, pulse) = (request.clone(), line.pulse.clone());
         let question = move || {
             let of_this_loop = |all: &RefCell<Vec<(Pulse, Rc<Taker>)>>| {

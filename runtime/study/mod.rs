@@ -14,6 +14,8 @@ mod ask;
 pub(crate) mod census;
 mod choosers;
 pub(crate) mod deadlock;
+#[cfg(unix)]
+mod door;
 mod dump;
 mod exploration;
 mod explore;
@@ -48,6 +50,8 @@ mod tape;
 pub mod timeline;
 #[cfg(feature = "record")]
 pub mod trace;
+#[cfg(unix)]
+mod visit;
 #[cfg(feature = "record")]
 mod wait_graph;
 pub(crate) mod warnings;

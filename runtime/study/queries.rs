@@ -6,8 +6,9 @@
 //!          stands in line for it           or round a circle
 //! ```
 //!
-//! Promises: an answer is what the census says; what nobody told is called unknown.
-//! Does not know: sockets, threads, the loop.
+//! Promises: an answer is what the census says; what nobody told is called unknown; a circle is called one that lasts
+//! only if each of its tasks waits for a lock or a task, and for nothing else.
+//! Does not know: sockets, threads, the loop; whose guard it is by now that somebody took.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -278,43 +279,80 @@ impl View<'_> {
         task.waits.iter().flat_map(of_one).collect()
     }
 
-    /// A sentence that names the circle that the waits of this task lead to, if they do.
+    /// The task without which this one does not go on, as far as that is certain: a lock has one holder, and a task
+    /// one end. A semaphore may have a permit from another than the next, and of a family one member may be enough.
+    fn only_way(&self, task: &Resident) -> Vec<TaskId> {
+        match (task.stage, &*task.waits) {
+            (Stage::Waiting, [wait]) if wait.resource.kind == Waits::Lock || matches!(wait.behind, Behind::Task(_)) => {
+                self.ways(task)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A sentence that names a circle that the waits of this task lead to, if they do.
     fn circle_from(&self, start: TaskId) -> String {
-        // Depth first, with the path that led here; a task that is left was on no circle.
-        let mut path: Vec<(TaskId, Vec<TaskId>)> = Vec::new();
-        let mut seen = BTreeSet::new();
-        let ways_of = |id| self.census.task(id).map_or_else(Vec::new, |task| self.ways(task));
-        seen.insert(start);
-        path.push((start, ways_of(start)));
+        let ways = |id| self.census.task(id).map_or_else(Vec::new, |task| self.ways(task));
+        let only_way = |id| self.census.task(id).map_or_else(Vec::new, |task| self.only_way(task));
+        // One that is certain says more, wherever it is.
+        let certain = circle_in(&self.all_behind(start), only_way);
+        if !certain.is_empty() {
+            let unless = "unless a guard was given to another task, or one of them is cancelled";
+            return format!("a circle: {}; none of them goes on, {unless}\n", self.around(&certain));
+        }
+        let uncertain = circle_in(&[start], ways);
+        if uncertain.is_empty() {
+            return String::new();
+        }
+        let names = self.around(&uncertain);
+        format!("a circle with ways out: {names}; not each of them is known to need the next\n")
+    }
+
+    /// This task and everybody whom its waits lead to.
+    fn all_behind(&self, start: TaskId) -> Vec<TaskId> {
+        let mut seen = BTreeSet::from([start]);
+        let mut line = vec![start];
+        let mut at = 0;
+        while let Some(task) = line.get(at).map(|&id| self.census.task(id)) {
+            let ways = task.map_or_else(Vec::new, |task| self.ways(task));
+            line.extend(ways.into_iter().filter(|&next| seen.insert(next)));
+            at += 1;
+        }
+        line
+    }
+
+    /// The names, from the oldest round to it.
+    fn around(&self, circle: &[TaskId]) -> String {
+        let oldest = circle.iter().enumerate().min_by_key(|(_, id)| **id).map_or(0, |(at, _)| at);
+        let mut names: Vec<String> =
+            circle[oldest..].iter().chain(&circle[..oldest]).map(|&id| self.census.name_of(id)).collect();
+        names.extend(names.first().cloned());
+        names.join(" -> ")
+    }
+}
+
+/// A circle that these lead to; empty if they lead to none.
+fn circle_in(starts: &[TaskId], ways_of: impl Fn(TaskId) -> Vec<TaskId>) -> Vec<TaskId> {
+    // Depth first, with the path that led here; a task that is left was on no circle.
+    let mut seen = BTreeSet::new();
+    for &start in starts {
+        if !seen.insert(start) {
+            continue;
+        }
+        let mut path = vec![(start, ways_of(start))];
         while let Some((_, ways)) = path.last_mut() {
             let Some(next) = ways.pop() else {
                 path.pop();
                 continue;
             };
-            if let Some(at) = path.iter().position(|(id, _)| *id == next) {
-                let circle: Vec<TaskId> = path[at..].iter().map(|(id, _)| *id).collect();
-                return self.name_circle(&circle);
-            }
             if seen.insert(next) {
                 path.push((next, ways_of(next)));
+            } else if let Some(at) = path.iter().position(|(id, _)| *id == next) {
+                return path[at..].iter().map(|(id, _)| *id).collect();
             }
         }
-        String::new()
     }
-
-    fn name_circle(&self, circle: &[TaskId]) -> String {
-        let oldest = circle.iter().enumerate().min_by_key(|(_, id)| **id).map_or(0, |(at, _)| at);
-        let mut names: Vec<String> =
-            circle[oldest..].iter().chain(&circle[..oldest]).map(|&id| self.census.name_of(id)).collect();
-        names.extend(names.first().cloned());
-        let single = |&id: &TaskId| self.census.task(id).is_some_and(|task| task.waits.len() == 1);
-        let names = names.join(" -> ");
-        if circle.iter().all(single) {
-            format!("a circle: {names}; none of them ever goes on\n")
-        } else {
-            format!("a circle: {names}; only what else they wait for can end it\n")
-        }
-    }
+    Vec::new()
 }
 
 const UNKNOWN: &str = "something unknown to the runtime";

@@ -6,12 +6,16 @@
 //! invariants are checked, here and by the example itself, which ends with a status not 0 otherwise.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/programs.rs"]
+mod programs;
+
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use programs::{Scratch, example};
 use roundel::study::Recording;
 
 /// Those whose every line is the same in every run.
@@ -29,29 +33,6 @@ const DETERMINISTIC: [&str; 9] = [
 
 /// Those with a part that differs.
 const VARYING: [&str; 4] = ["counter", "bank", "to_thread", "threads_vs_tasks"];
-
-/// `target/debug` or `target/release`, whichever this test was built into.
-fn profile_dir() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().to_path_buf()
-}
-
-/// The built example. `cargo test --test examples` builds no examples by itself, and would run old ones.
-fn example(name: &str) -> Command {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let profile = profile_dir();
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-        cargo.args(["build", "--quiet", "--examples", "--target-dir"]).arg(profile.parent().unwrap());
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.output().unwrap();
-        assert!(built.status.success(), "the examples do not build:\n{}", String::from_utf8_lossy(&built.stderr));
-    });
-    Command::new(profile_dir().join("examples").join(name).with_extension(env::consts::EXE_EXTENSION))
-}
 
 /// Runs it alone: one measures the pulse of a task, another starts as many threads as it may.
 fn run(mut example: Command) -> Output {
@@ -244,23 +225,6 @@ fn counter_loses_with_threads_and_with_an_await_inside_and_else_never() {
     let rounds: usize =
         threads.iter().filter_map(|line| line.split_once("# ")).map(|bar| bar.1.parse::<usize>().unwrap()).sum();
     assert_eq!(rounds, 10, "the histogram counts every round once");
-}
-
-/// A directory that is gone when this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let dir = env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Made by `cargo run --example counter -- --clock virtual --record examples/pictures/counter.svg`; `GOLDEN=write`

@@ -27,12 +27,12 @@
 //! | a listener that does not accept is not waited for | a_listener_with_a_full_line_is_not_waited_for |
 //! | another's socket at the path stays | what_somebody_else_put_at_the_path_stays |
 //! | two loops of one thread are told apart | two_loops_of_one_thread_are_told_apart |
-//! | an inspector keeps nobody from being declared dead | an_inspected_loop_still_says_that_it_is_deadlocked |
-//! | the program `inspect` asks the program `echo` | the_echo_server_is_asked_while_it_serves |
-//! | and asks again and again | the_client_asks_again_until_nobody_answers |
+//! | an inspector keeps nobody from being declared dead | an_inspected_loop_still_says_that_it_is_deadlocked, whoever_asks_all_the_time_keeps_no_deadlock_from_being_told |
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/programs.rs"]
+mod programs;
 mod support;
 
 use std::env;
@@ -41,45 +41,25 @@ use std::future::pending;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use programs::Scratch;
 use roundel::net::TcpListener;
 use roundel::study::dump;
 use roundel::sync::{Event, Lock, Semaphore};
 use roundel::{Clock, EventLoop, JoinHandle, as_completed, gather, sleep, spawn, spawn_named, to_thread, yield_now};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A path of our own, in a folder that goes when this does.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let folder = env::temp_dir().join(format!("roundel-inspect-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Scratch(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.join("socket")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A loop on a clock that stands still, which can be asked at a socket.
 fn inspected(name: &str) -> (Scratch, EventLoop) {
     let scratch = Scratch::new(name);
-    let event_loop = EventLoop::builder().clock(Clock::manual()).inspect(scratch.path()).build().unwrap();
+    let event_loop = EventLoop::builder().clock(Clock::manual()).inspect(scratch.socket()).build().unwrap();
     (scratch, event_loop)
 }
 
@@ -99,7 +79,7 @@ fn rest_of(stream: &mut UnixStream) -> String {
 
 /// Asks the loop this is awaited in, from a thread: meanwhile the loop is at rest.
 async fn asked(scratch: &Scratch, request: &str) -> String {
-    let (path, request) = (scratch.path(), request.to_owned());
+    let (path, request) = (scratch.socket(), request.to_owned());
     to_thread(move || ask(&path, &request)).await.unwrap()
 }
 
@@ -511,7 +491,7 @@ fn a_request_that_makes_no_sense_is_an_error_that_says_what_does() {
 fn a_client_that_misbehaves_harms_nobody() {
     let (scratch, event_loop) = inspected("misbehaves");
     event_loop.block_on(async {
-        let path = scratch.path();
+        let path = scratch.socket();
         let silent = UnixStream::connect(&path).unwrap();
         drop(UnixStream::connect(&path).unwrap());
         // Goes away before its answer has come.
@@ -538,7 +518,7 @@ fn a_client_that_misbehaves_harms_nobody() {
 fn many_clients_are_answered_at_once() {
     let (scratch, event_loop) = inspected("many");
     event_loop.block_on(async {
-        let path = scratch.path();
+        let path = scratch.socket();
         let one = |_| {
             to_thread({
                 let path = path.clone();
@@ -556,7 +536,7 @@ fn one_client_too_many_is_told_so() {
     let (scratch, event_loop) = inspected("too-many");
     event_loop.block_on(async {
         // They say nothing; three of them are to be told that there are too many, and say nothing either.
-        let silent: Vec<_> = (0..16 + 3).map(|_| UnixStream::connect(scratch.path()).unwrap()).collect();
+        let silent: Vec<_> = (0..16 + 3).map(|_| UnixStream::connect(scratch.socket()).unwrap()).collect();
         let too_many = "error: too many clients at once: try again\n";
         for _ in 0..3 {
             assert_eq!(asked(&scratch, "ps").await, too_many);
@@ -573,7 +553,7 @@ fn a_loop_that_hangs_in_a_poll_is_told_on() {
     let (scratch, event_loop) = inspected("hangs");
     let line = line!() + 3;
     let answer = event_loop.block_on(async {
-        let path = scratch.path();
+        let path = scratch.socket();
         let stuck = spawn_named("stuck", async move {
             let (says, said) = mpsc::channel();
             thread::spawn(move || says.send(ask(&path, "ps")));
@@ -593,25 +573,25 @@ fn a_loop_that_hangs_in_a_poll_is_told_on() {
 #[test]
 fn a_loop_that_nobody_runs_is_told_on() {
     let (scratch, event_loop) = inspected("absent");
-    let answer = ask(&scratch.path(), "ps");
+    let answer = ask(&scratch.socket(), "ps");
     let expected =
         "error: the loop does not answer: its thread is outside of block_on() just now, or in a destructor\n";
     assert_eq!(answer, expected);
     // A root that left by a panic is in no poll any more.
     let panicked = std::panic::catch_unwind(|| event_loop.block_on(async { panic!("gone") }));
     assert!(panicked.is_err());
-    assert_eq!(ask(&scratch.path(), "ps"), expected);
+    assert_eq!(ask(&scratch.socket(), "ps"), expected);
 }
 
 #[test]
 fn the_socket_is_for_its_user_only_and_goes_with_the_loop() {
     let (scratch, event_loop) = inspected("private");
-    let metadata = fs::symlink_metadata(scratch.path()).unwrap();
+    let metadata = fs::symlink_metadata(scratch.socket()).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    let mut client = UnixStream::connect(scratch.path()).unwrap();
+    let mut client = UnixStream::connect(scratch.socket()).unwrap();
     drop(event_loop);
-    assert!(!scratch.path().exists());
+    assert!(!scratch.socket().exists());
     // Whoever is there already is told, or is sent away.
     let _ = client.write_all(b"ps\n");
     let mut answer = String::new();
@@ -628,7 +608,7 @@ fn files_beside(path: &Path) -> Vec<String> {
 #[test]
 fn nobody_finds_the_socket_unlocked() {
     let scratch = Scratch::new("unlocked");
-    let path = scratch.path();
+    let path = scratch.socket();
     let (build, built) = (|| EventLoop::builder().inspect(&path).build().unwrap(), AtomicBool::new(false));
     let unlocked = thread::scope(|scope| {
         let watches = scope.spawn(|| {
@@ -662,9 +642,9 @@ fn the_child_without_descriptors() {
         .find_map(|free| {
             let used = fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
             limit(used + free);
-            let built = EventLoop::builder().inspect(scratch.path()).build();
+            let built = EventLoop::builder().inspect(scratch.socket()).build();
             all_again();
-            let files = files_beside(&scratch.path());
+            let files = files_beside(&scratch.socket());
             assert_eq!(files.len(), usize::from(built.is_ok()), "with {free} descriptors: {files:?}");
             built.ok().map(|event_loop| (free, event_loop))
         })
@@ -682,7 +662,7 @@ fn the_child_without_descriptors() {
     limit(0);
     drop(event_loop);
     all_again();
-    assert!(files_beside(&scratch.path()).is_empty());
+    assert!(files_beside(&scratch.socket()).is_empty());
     let began = Instant::now();
     while threads() > 0 {
         assert!(began.elapsed() < Duration::from_secs(30), "the inspector's thread goes on");
@@ -704,7 +684,7 @@ fn without_descriptors_nothing_is_left_behind() {
 #[test]
 fn of_two_who_replace_a_stale_socket_one_has_it() {
     let scratch = Scratch::new("two");
-    let path = scratch.path();
+    let path = scratch.socket();
     for _ in 0..100 {
         drop(UnixListener::bind(&path).unwrap());
         let (start, ready, looked) = (Barrier::new(2), Barrier::new(3), Barrier::new(3));
@@ -732,7 +712,7 @@ fn a_listener_with_a_full_line_is_not_waited_for() {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
     let scratch = Scratch::new("full");
-    let path = scratch.path();
+    let path = scratch.socket();
     let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&listener, 0).unwrap();
@@ -747,7 +727,7 @@ fn a_listener_with_a_full_line_is_not_waited_for() {
 #[test]
 fn a_stale_socket_is_replaced_and_nothing_else_is() {
     let scratch = Scratch::new("stale");
-    let path = scratch.path();
+    let path = scratch.socket();
     let build = || EventLoop::builder().inspect(&path).build();
     // Whoever listened there is gone, and has left his socket.
     drop(UnixListener::bind(&path).unwrap());
@@ -776,10 +756,10 @@ fn a_stale_socket_is_replaced_and_nothing_else_is() {
 #[test]
 fn what_somebody_else_put_at_the_path_stays() {
     let (scratch, event_loop) = inspected("replaced");
-    fs::remove_file(scratch.path()).unwrap();
-    let _other = UnixListener::bind(scratch.path()).unwrap();
+    fs::remove_file(scratch.socket()).unwrap();
+    let _other = UnixListener::bind(scratch.socket()).unwrap();
     drop(event_loop);
-    assert!(scratch.path().exists());
+    assert!(scratch.socket().exists());
 }
 
 #[test]
@@ -797,8 +777,8 @@ fn two_loops_of_one_thread_are_told_apart() {
 #[test]
 fn an_inspected_loop_still_says_that_it_is_deadlocked() {
     let scratch = Scratch::new("deadlock");
-    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).inspect(scratch.path()).build().unwrap();
-    let _client = UnixStream::connect(scratch.path()).unwrap();
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).inspect(scratch.socket()).build().unwrap();
+    let _client = UnixStream::connect(scratch.socket()).unwrap();
     let lock = Lock::new(());
     let deadlock = event_loop.try_block_on(async {
         let _held = lock.acquire().await;
@@ -807,164 +787,23 @@ fn an_inspected_loop_still_says_that_it_is_deadlocked() {
     assert_eq!(deadlock.unwrap_err().cycles.len(), 1);
 }
 
-/// A built example. `cargo test --test inspect` builds none by itself, and would run old ones.
-fn example(name: &str) -> Command {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap().to_path_buf();
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo.args(["build", "--quiet", "--example", name, "--target-dir"]).arg(profile.parent().unwrap());
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let built = cargo.output().unwrap();
-    assert!(built.status.success(), "{name} does not build:\n{}", String::from_utf8_lossy(&built.stderr));
-    Command::new(profile.join("examples").join(name))
-}
-
-/// The server, at rest with all its clients, until Enter is pressed. Killed if the test fails.
-struct Server {
-    child: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Server {
-    fn start(scratch: &Scratch) -> Server {
-        let mut command = example("echo");
-        command.args(["--connections", "4", "--at-once", "1", "--inspect"]).arg(scratch.path());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap());
-        let mut server = Server { child, says };
-        let mut line = String::new();
-        server.says.read_line(&mut line).unwrap();
-        assert_eq!(line, "all is quiet: ask, then press Enter\n");
-        server
-    }
-
-    fn press_enter(mut self) -> String {
-        drop(self.child.stdin.take());
-        let mut rest = String::new();
-        self.says.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success());
-        rest
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Puts `echo.rs:ACQUIRE` for the line of a call, and `N` for numbers that the system's own order decides.
-fn with_places(answer: &str) -> String {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.rs")).unwrap();
-    let mut answer = answer.replace("examples/echo.rs", "echo.rs");
-    for (name, call) in [
-        ("MAIN", "block_on("),
-        ("SERVER", "spawn_named(\"server\""),
-        ("CLIENTS", "gather((0.."),
-        ("CONNECTION", "spawn_named(&format!"),
-        ("ACQUIRE", ".acquire()"),
-        ("ENTER", "to_thread(||"),
-    ] {
-        let line = source.lines().position(|line| line.contains(call)).unwrap() + 1;
-        answer = answer.replace(&format!("echo.rs:{line}"), &format!("echo.rs:{name}"));
-    }
-    let mut pieces = answer.split("Socket ");
-    let before = pieces.next().unwrap().to_owned();
-    pieces.fold(before, |text, piece| text + "Socket N" + piece.trim_start_matches(|c: char| c.is_ascii_digit()))
-}
-
-/// Without the column of polls, which the system's own pace decides.
-fn without_polls(table: &str) -> String {
-    let at = table.lines().next().unwrap().find("polls").unwrap();
-    table.lines().map(|line| format!("{}{}\n", &line[..at], &line[at + 7..])).collect()
-}
-
 #[test]
-fn the_echo_server_is_asked_while_it_serves() {
-    let scratch = Scratch::new("echo");
-    example("inspect");
-    let server = Server::start(&scratch);
-    let inspect = |request: &str| {
-        let output = example("inspect").arg(scratch.path()).args(request.split(' ')).output().unwrap();
-        let answer = if output.status.success() { output.stdout } else { output.stderr };
-        (output.status.code(), with_places(&String::from_utf8(answer).unwrap()))
-    };
-    let (status, ps) = inspect("ps");
-    assert_eq!(status, Some(0), "{ps}");
-    let expected = "\
-task  name          state    waits for                  spawned at
-0     main          waiting  4 tasks, task 2 to task 5  echo.rs:MAIN
-1     server        waiting  Socket N                   echo.rs:SERVER
-2     -             waiting  a closure on a thread      echo.rs:CLIENTS
-3     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
-4     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
-5     -             waiting  Semaphore \"on their way\"   echo.rs:CLIENTS
-6     connection 1  waiting  Socket N                   echo.rs:CONNECTION
-";
-    assert_eq!(without_polls(&ps), expected);
-    let expected = "\
-task 0 \"main\": waiting for 4 tasks, task 2 to task 5
-├── task 1 \"server\": waiting for Socket N
-│   └── task 6 \"connection 1\": waiting for Socket N
-├── task 2: waiting for a closure on a thread
-├── task 3: waiting for Semaphore \"on their way\"
-├── task 4: waiting for Semaphore \"on their way\"
-└── task 5: waiting for Semaphore \"on their way\"
-";
-    assert_eq!(inspect("tree"), (Some(0), expected.to_owned()));
-    let expected = "\
-Semaphore \"on their way\"
-  held by task 2 (taken at echo.rs:ACQUIRE)
-  1 in line: task 3 (at echo.rs:ACQUIRE)
-  2 in line: task 4 (at echo.rs:ACQUIRE)
-  3 in line: task 5 (at echo.rs:ACQUIRE)
-";
-    assert_eq!(inspect("locks"), (Some(0), expected.to_owned()));
-    let expected = "\
-task 3 (spawned at echo.rs:CLIENTS)
-  waits for Semaphore \"on their way\" (at echo.rs:ACQUIRE), held by task 2 (taken at echo.rs:ACQUIRE)
-task 2 (spawned at echo.rs:CLIENTS)
-  waits for a closure on a thread (at echo.rs:ENTER) to end
-";
-    assert_eq!(inspect("why 3"), (Some(0), expected.to_owned()));
-    let (status, error) = inspect("why");
-    assert_eq!((status, &*error), (Some(1), "error: why needs a task: its number or its name\n"));
-    assert_eq!(server.press_enter(), "4 connections open at once\n12 lines of 12 came back right\n");
-    let (status, error) = inspect("ps");
-    assert_eq!(status, Some(1));
-    assert!(error.starts_with("error: nobody answers at "), "{error}");
-}
-
-#[test]
-fn the_client_says_how_it_is_used() {
-    let help = String::from_utf8(example("inspect").arg("--help").output().unwrap().stdout).unwrap();
-    for word in ["PATH", "ps", "tree", "locks", "why TASK", "--watch"] {
-        assert!(help.contains(word), "{help}");
-    }
-    let nothing = example("inspect").output().unwrap();
-    assert_eq!(nothing.status.code(), Some(2));
-}
-
-#[test]
-fn the_client_asks_again_until_nobody_answers() {
-    let scratch = Scratch::new("watch");
-    let listener = UnixListener::bind(scratch.path()).unwrap();
-    let answers = thread::spawn(move || {
-        for answer in ["one\n", "two\n"] {
-            let (mut client, _) = listener.accept().unwrap();
-            let mut line = String::new();
-            BufReader::new(&client).read_line(&mut line).unwrap();
-            assert_eq!(line, "why me\n");
-            client.write_all(answer.as_bytes()).unwrap();
-        }
+fn whoever_asks_all_the_time_keeps_no_deadlock_from_being_told() {
+    let scratch = Scratch::new("busy");
+    let event_loop = EventLoop::builder().inspect(scratch.socket()).build().unwrap();
+    let (path, is_over) = (scratch.socket(), std::sync::Arc::new(AtomicBool::new(false)));
+    let until = is_over.clone();
+    let asks = thread::spawn(move || {
+        // Some ten seconds at most; a deadlock is told after a tenth of one.
+        let asked = (0..500).take_while(|_| !until.load(Relaxed)).map(|_| {
+            thread::sleep(Duration::from_millis(20));
+            ask(&path, "ps").contains("main")
+        });
+        asked.filter(|answered| *answered).count()
     });
-    let output = example("inspect").arg(scratch.path()).args(["why", "me", "--watch", "1"]).output().unwrap();
-    answers.join().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "one\n\ntwo\n\n");
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with("error: nobody answers at ") && output.status.code() == Some(1), "{error}");
+    event_loop.try_block_on(async { Event::new().wait().await }).unwrap_err();
+    is_over.store(true, Relaxed);
+    // The last question may find nobody who runs the loop, and is told so.
+    assert!((1..400).contains(&asks.join().unwrap()));
+    drop(event_loop);
 }

@@ -137,6 +137,9 @@ fn waits_for_us_only(task: &Resident) -> bool {
 /// Between two looks for circles: long enough that a lock held for so long is worth a question.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
+/// So many are asked in one look, which then takes a millisecond or two; a greater crowd takes several.
+const MOST_IN_A_LOOK: usize = 1000;
+
 /// Looks for tasks that wait for each other in a circle while the loop runs on.
 ///
 /// A look follows each task that has stalled since the look before to whom it waits for, and on, as long as they
@@ -187,6 +190,10 @@ impl Lookout {
         let mut visited = BTreeSet::new();
         let mut circles = Vec::new();
         for &(newcomer, ..) in stalled.iter().filter(|(.., seen)| *seen != Seen::Asked) {
+            if visited.len() >= MOST_IN_A_LOOK {
+                self.has_suspects.set(true);
+                break;
+            }
             let mut way = Vec::new();
             let mut next = Some(newcomer);
             while let Some((id, key)) = next.and_then(|id| Some((id, place(id)?))) {

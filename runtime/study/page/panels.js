@@ -1,6 +1,6 @@
 /* The panels: one function draws one part of the page from a state.
  *
- *   view = { state, film, words, names, sources, recording }  -->  the elements inside one panel
+ *   view = { state, film, words, names, sources, recording, hasLoop }  -->  the elements inside one panel
  *
  * Promises: a panel shows the state and nothing else; a long list is cut, and says how much is left out.
  * Does not know: how the state came about, or what the buttons do.
@@ -20,7 +20,7 @@ const LINES_AROUND = 5;
 
 function drawCaption(view) {
   const { state, film, words } = view;
-  if (state.position === 0) return fill("caption", lostText(view), words.begin);
+  if (state.position === 0) return fill("caption", lostText(view), view.hasLoop ? words.begin : words.beginThreads);
   const event = film.events[state.position - 1];
   const caption = words.caption[event.event] || words.caption.unknown;
   fill("caption", draw(view, capitalised(caption(event, factsOf(view, event)))));
@@ -71,8 +71,8 @@ function drawQueue(view) {
     element("p", { id: "loop" }, draw(view, whatTheLoopDoes(view))));
 }
 
-function whatTheLoopDoes({ state, words }) {
-  if (state.position === 0) return words.loop.before;
+function whatTheLoopDoes({ state, words, recording }) {
+  if (state.position === 0) return recording.lost > 0 ? words.loop.underWay : words.loop.before;
   if (state.parked) return words.loop.parked(state.parked.limit);
   if (state.running !== null) return words.loop.running(task(state.running));
   return state.closing ? words.loop.closing : words.loop.choosing;
@@ -93,7 +93,8 @@ function drawTasks(view) {
     rows.length ? head : guide(view),
     rows.map((one) => taskRow(view, one)),
     left > 0 ? faint(words.moreTasks(left)) : null);
-  heading("panel-tasks", words.page.tasks, all.length ? words.nTasks(live.length, all.length) : "");
+  const counted = view.recording.lost > 0 ? words.nTasksKnown : words.nTasks;
+  heading("panel-tasks", words.page.tasks, all.length ? counted(live.length, all.length) : "");
   const about = document.querySelector("#tasks .about");
   if (about) bringIntoSight(document.getElementById("tasks"), about.offsetTop, about.offsetHeight);
 }
@@ -239,8 +240,10 @@ function thingRow(view, one) {
 function holderList(view, one) {
   const { words } = view;
   if (one.holders.length === 0) {
-    const onItsWay = one.which.kind === "lock" && one.line.length > 0;
-    return [element("small", { className: "free" }, onItsWay ? words.page.onItsWay : words.page.free)];
+    const said = (text, className) => [element("small", { className }, text)];
+    if (one.line.length === 0) return said(words.page.free, "free");
+    const isGiven = one.which.kind === "lock" || stageOf(view.state, taskOf(view.state, one.line[0])) === "ready";
+    return isGiven ? said(words.page.onItsWay, "free") : said(words.page.tooFew, "too-few");
   }
   return [element("small", {}, words.page.holds), " ", element("span", { className: "line" }, holdersOf(view, one))];
 }
@@ -255,6 +258,7 @@ function holdersOf(view, one) {
 /* ---- Sockets and threads ---- */
 
 function drawWorld(view) {
+  if (!view.hasLoop) heading("panel-world", view.words.page.threads, "");
   const { state, words } = view;
   const waiting = waitersOf(state);
   const sockets = [...state.sockets.values()].slice(0, MOST_THINGS);
@@ -262,7 +266,7 @@ function drawWorld(view) {
   const threads = [...state.threads.values()].slice(0, MOST_THINGS);
   const isEmpty = sockets.length + jobs.length + threads.length === 0;
   fill("world",
-    isEmpty ? faint(words.page.noWorld) : null,
+    isEmpty ? faint(view.hasLoop ? words.page.noWorld : words.page.noThreads) : null,
     sockets.map((one) => worldRow(view, one.which, waiting, null)),
     jobs.map((one) => worldRow(view, one.which, waiting, whereJobIs(view, one))),
     threads.filter((one) => !one.job).map((one) => threadRow(view, one)));
@@ -313,6 +317,9 @@ function drawOutput(view) {
   fill("output", said.length ? said.map((position) => noteRow(view, position)) : faint(words.page.noOutput));
   const box = document.getElementById("output");
   box.scrollTop = box.scrollHeight;
+  /* Of a long one the beginning. */
+  const above = box.lastChild ? box.lastChild.getBoundingClientRect().top - box.getBoundingClientRect().top : 0;
+  if (above < 0) box.scrollTop += above;
 }
 
 function noteRow(view, position) {

@@ -28,6 +28,8 @@ mod browser;
 mod expected;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -271,7 +273,7 @@ fn seen() -> &'static Seen {
             width,
             language,
         };
-        let pages = browser::look_at(&[
+        let frames = [
             frame("locks", &locks, "probe=walk", 1280, "en-GB"),
             frame("world", &world, "probe=both", 375, "zh-CN"),
             frame("each", &one_of_each(), "probe=both&lang=en", 375, "zh-TW"),
@@ -282,7 +284,14 @@ fn seen() -> &'static Seen {
             frame("threads", &threads_alone(), "probe=walk", 1280, "en"),
             frame("deadlock", &deadlock.0, "probe=walk", 1280, "en"),
             frame("words", &world, "probe=words", 800, "en"),
-        ]);
+        ];
+        // For whoever wants to see them.
+        if let Some(dir) = std::env::var_os("PICTURES").map(PathBuf::from) {
+            frames
+                .iter()
+                .for_each(|frame| fs::write(dir.join(frame.name).with_extension("html"), &frame.html).unwrap());
+        }
+        let pages = browser::look_at(&frames);
         Seen { locks, world, crowd, verdict: deadlock.1, pages }
     })
 }

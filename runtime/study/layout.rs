@@ -427,7 +427,8 @@ impl<'a> Layout<'a> {
             self.forward(1.0);
             let sort = if by == Actor::Loop { Sort::Verdict } else { Sort::Note };
             self.score.marks.push(Mark { lane, at: self.x, sort, text: text.to_owned(), notes: String::new() });
-            self.x += width_of(&first_line(text), 11.0) + 16.0;
+            let long = width_of(&first_line(text), if sort == Sort::Verdict { 12.0 } else { 11.0 });
+            self.x += long + 10.0;
             return;
         }
         doing.notes.push(first_line(text));

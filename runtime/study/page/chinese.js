@@ -43,6 +43,7 @@ WORDS.zh = {
     tooFew: "没有谁持有，但许可不够给队首：要有谁来增加许可",
     inLine: "排队",
     noWorld: "没有打开的套接字，线程里也没有闭包。",
+    noneKnown: "就保留的事件来看，没有。",
     noThreads: "还没有线程开始做事。",
     noOutput: "还没有。程序用 roundel::study::note 在这里说话。",
     noSource: "这一步不涉及哪一行。",
@@ -55,7 +56,7 @@ WORDS.zh = {
     countedFrom: "槽位从记录开始时数起。",
     clock: { virtual: "虚拟时钟", real: "真实时钟" },
   },
-  stages: { waiting: "等待", ready: "就绪", running: "运行", done: "跑完", finished: "结束", unknown: "尚未出现" },
+  stages: { waiting: "等待", ready: "就绪", running: "运行", done: "跑完", finished: "结束", unknown: "未知" },
   outcomes: { returned: "已返回", panicked: "已崩溃", cancelled: "已取消" },
   ends: { returned: "它有了结果", panicked: "它崩溃了", cancelled: "它被取消了" },
   kinds: {

@@ -43,6 +43,7 @@ WORDS.en = {
     tooFew: "nobody holds it, and there are too few permits for the first in line: somebody has to add some",
     inLine: "in line",
     noWorld: "No socket is open, no closure is in a thread.",
+    noneKnown: "Nothing, as far as the events kept tell.",
     noThreads: "No thread has begun anything yet.",
     noOutput: "Nothing yet. A program says something here by roundel::study::note.",
     noSource: "No line is concerned.",
@@ -55,7 +56,7 @@ WORDS.en = {
     countedFrom: "Slots are counted from the beginning of the recording.",
     clock: { virtual: "virtual clock", real: "real clock" },
   },
-  stages: { waiting: "waiting", ready: "ready", running: "running", done: "done", finished: "finished", unknown: "not seen yet" },
+  stages: { waiting: "waiting", ready: "ready", running: "running", done: "done", finished: "finished", unknown: "unknown" },
   outcomes: { returned: "returned", panicked: "panicked", cancelled: "cancelled" },
   ends: { returned: "it has its result", panicked: "it panicked", cancelled: "it was cancelled" },
   kinds: {

@@ -101,6 +101,7 @@ const HAPPEN = {
     if (id === null) return;
     const { resource, site, behind } = event;
     change(state, id, { waits: [...taskOf(state, id).waits, { resource, site, behind }] });
+    learnHolders(state, resource, behind);
     joinLine(state, resource, id);
   },
   poll_ended(state, event) {
@@ -113,12 +114,12 @@ const HAPPEN = {
   },
   acquired(state, event) {
     const thing = thingOf(state, event.resource);
-    putThing(state, { ...thing, holders: [...thing.holders, { who: event.by, site: event.site }] });
+    putThing(state, { ...thing, isKnown: true, holders: [...thing.holders, { who: event.by, site: event.site }] });
     if (taskBy(event.by) !== null) leaveLine(state, keyOf(event.resource), taskBy(event.by));
   },
   released(state, event) {
     const thing = thingOf(state, event.resource);
-    putThing(state, { ...thing, holders: withoutHolder(thing.holders, event.by) });
+    putThing(state, { ...thing, isKnown: true, holders: withoutHolder(thing.holders, event.by) });
   },
   finished(state, event) {
     leaveQueue(state, event.task);
@@ -240,6 +241,13 @@ function thingOf(state, which) {
 
 function putThing(state, thing) {
   state.things.set(keyOf(thing.which), thing);
+}
+
+/* Of a lock that was taken before the first event that was kept, a waiter says who has it. */
+function learnHolders(state, which, behind) {
+  const thing = thingOf(state, which);
+  if (which.kind !== "lock" || thing.isKnown || !behind.holders) return;
+  putThing(state, { ...thing, isKnown: true, holders: behind.holders.slice().reverse() });
 }
 
 function joinLine(state, which, id) {

@@ -35,6 +35,11 @@ function lostText({ recording, words }) {
   return recording.lost > 0 ? words.lost(recording.lost) + " " : "";
 }
 
+/* What an empty panel says. */
+function nothing({ recording, words }, text) {
+  return faint(recording.lost > 0 ? words.page.noneKnown : text);
+}
+
 function drawClock(view) {
   fill("clock", view.words.page.clock[view.recording.clock] || view.recording.clock);
   fill("now", duration(view.state.at) || "0 ms");
@@ -132,7 +137,7 @@ function taskRow(view, one) {
     element("span", {}, chip(view, one.id)),
     element("span", { className: "stage " + (one.outcome || stage) }, label),
     element("span", { className: "reason" }, taskReason(view, one, stage)),
-    element("span", { className: "turns", title: words.page.turns }, String(one.polls)),
+    element("span", { className: "turns", title: words.page.turns }, one.polls + (one.isElder ? "+" : "")),
     element("span", {}, siteMark(one.site)));
   row.classList.toggle("about", one.id === taskConcerned(view));
   return row;
@@ -193,7 +198,7 @@ function slotMarks(view, timers) {
 
 function deadlineList(view, timers) {
   const { state, words } = view;
-  if (timers.length === 0) return faint(words.page.noTimers);
+  if (timers.length === 0) return nothing(view, words.page.noTimers);
   const ticks = [...new Set(timers.map((timer) => timer.tick))];
   const rows = ticks.slice(0, MOST_DEADLINES).map((tick) => {
     const due = timers.filter((timer) => timer.tick === tick);
@@ -213,7 +218,7 @@ function drawLocks(view) {
   const things = [...state.things.values()].filter(isWorthShowing);
   const left = things.length - MOST_THINGS;
   fill("locks",
-    things.length ? null : faint(words.page.noLocks),
+    things.length ? null : nothing(view, words.page.noLocks),
     things.slice(0, MOST_THINGS).map((one) => thingRow(view, one)),
     left > 0 ? faint(words.moreTasks(left)) : null);
 }
@@ -266,7 +271,7 @@ function drawWorld(view) {
   const threads = [...state.threads.values()].slice(0, MOST_THINGS);
   const isEmpty = sockets.length + jobs.length + threads.length === 0;
   fill("world",
-    isEmpty ? faint(view.hasLoop ? words.page.noWorld : words.page.noThreads) : null,
+    isEmpty ? nothing(view, view.hasLoop ? words.page.noWorld : words.page.noThreads) : null,
     sockets.map((one) => worldRow(view, one.which, waiting, null)),
     jobs.map((one) => worldRow(view, one.which, waiting, whereJobIs(view, one))),
     threads.filter((one) => !one.job).map((one) => threadRow(view, one)));
@@ -314,7 +319,7 @@ function drawOutput(view) {
   const { state, film, words } = view;
   const count = countUpTo(film.notes, state.position);
   const said = film.notes.slice(Math.max(0, count - MOST_LINES_OF_OUTPUT), count);
-  fill("output", said.length ? said.map((position) => noteRow(view, position)) : faint(words.page.noOutput));
+  fill("output", said.length ? said.map((position) => noteRow(view, position)) : nothing(view, words.page.noOutput));
   const box = document.getElementById("output");
   box.scrollTop = box.scrollHeight;
   /* Of a long one the beginning. */
@@ -325,7 +330,8 @@ function drawOutput(view) {
 function noteRow(view, position) {
   const event = view.film.events[position - 1];
   const row = element("div", { className: "note" }, element("small", {}, duration(event.at)), " ",
-    draw(view, [actorPiece(view, event.by)]), " ", element("span", { className: "said" }, event.text));
+    draw(view, [actorPiece(view, event.by)]), event.by === "loop" ? ": " : " ",
+    element("span", { className: "said" }, event.text));
   row.classList.toggle("current", position === view.state.position);
   return row;
 }

@@ -411,6 +411,9 @@ fn a_recording_without_its_beginning_or_without_anything_opens_too() {
     let named = the_end_of_a_run().tasks.len();
     assert_eq!(shown("tasks")[0], format!("Tasks{named} alive of {named} known"));
     assert!(captions.iter().all(|caption| !caption.contains("for the first time")), "nobody knows whether it is");
+    let reasons = list(&end["forward"]).iter().flat_map(|shown| list(&shown["reasons"])).map(text);
+    assert!(reasons.clone().any(|reason| reason.starts_with("Lock")));
+    assert!(!reasons.into_iter().any(|reason| reason.contains("did not make")), "all of it is ours");
     let Some(empty) = page("empty") else { return };
     assert_eq!(list(&empty["forward"]).len(), 1);
     assert_eq!(empty["forward"][0]["count"], "event 0 of 0");

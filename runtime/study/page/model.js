@@ -41,6 +41,7 @@ function blankState(recording) {
     parked: null,         /* { limit } while the loop waits for the world */
     firedUpTo: -1,        /* the tick up to which the wheel has handed out its timers */
     closing: false,
+    isWhole: recording.lost === 0,
   };
   for (const { id, name, site } of eldersOf(recording)) {
     state.tasks.set(id, { ...newTask(id, name, site, null), stage: "unknown", isElder: true });
@@ -274,10 +275,10 @@ function leaveLines(state, id) {
 }
 
 /* A lock that nobody holds goes to the first in line, who is woken for it. Who is first and was not woken has given
- * the wait up in the very turn in which he said it. */
+ * the wait up in the very turn in which he said it. (Who is first is not known where the beginning was lost.) */
 function forgetGivenUpLocks(state, id) {
   const { stage, waits } = taskOf(state, id);
-  if (stage !== "waiting" || waits.length === 0) return;
+  if (!state.isWhole || stage !== "waiting" || waits.length === 0) return;
   const isGivenUp = ({ resource }) => {
     const { holders, line } = thingOf(state, resource);
     return resource.kind === "lock" && holders.length === 0 && line[0] === id;

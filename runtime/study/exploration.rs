@@ -208,9 +208,10 @@ impl<T: fmt::Debug> Exploration<T> {
     /// The line of a program that runs it again, if it is of a length for that.
     fn to_run_again(&self, failing: &Failing) -> Option<String> {
         let racing = if self.rules.racing && self.rules.any_order { ".racing_timers()" } else { "" };
+        let call = |name: &str, with: &str| format!(".{name}({with})");
         let kind = match failing.failure.kind {
-            FailureKind::Unexpected => ".expect(..)".to_owned(),
-            FailureKind::OutOfTurns => format!(".max_steps({})", self.rules.max_steps),
+            FailureKind::Unexpected => call("expect", ".."),
+            FailureKind::OutOfTurns => call("max_steps", &self.rules.max_steps.to_string()),
             _ => String::new(),
         };
         let explore = if racing.is_empty() && kind.is_empty() { "" } else { "Explore::new()" };

@@ -607,6 +607,20 @@ fn long_words_are_wrapped_or_cut_and_nothing_leaves_the_picture() {
         let title = lines.join(" ");
         assert!(title == recording.title.trim_end() || (words > 3 && title.ends_with('…')), "{title}");
     }
+    let mut long = recorded(async {
+        let door = Semaphore::new(20);
+        let _permits: Vec<_> = (0..20).map(|_| door.try_acquire().unwrap()).collect();
+        gather((0..100).map(|_| async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        }))
+        .await;
+    });
+    long.lost = 1_000_000;
+    let picture = timeline::svg(&long);
+    keep("long", &picture);
+    check_that_all_is_inside(&picture);
     check_that_all_is_inside(&timeline::svg(&varied()));
     check_that_all_is_inside(&timeline::svg(&recorded(lock_and_timer())));
 }

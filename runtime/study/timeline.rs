@@ -456,8 +456,10 @@ impl<'a> Picture<'a> {
         }
         if !missing.is_empty() {
             let said = format!("Not drawn: {}.", missing.join("; "));
-            self.draw(text("bad small", MARGIN, y + 20.0, &said));
-            self.bottom += 18.0;
+            for said in wrapped(&said, 11.0, self.width - 2.0 * MARGIN, MOST_TITLE_LINES) {
+                self.bottom += 18.0;
+                self.draw(text("bad small", MARGIN, self.bottom - 6.0, &said));
+            }
         }
     }
 

@@ -214,7 +214,10 @@ impl EventLoop {
                     if in_vain && tasks.is_idle() && !tasks.address().has_mail() {
                         match self.ask_around(poll_root) {
                             Finding::RootFinished => return Ok(()),
-                            Finding::Deadlock(deadlock) => return Err(deadlock),
+                            Finding::Deadlock(deadlock) => {
+                                inquest::tell(&deadlock);
+                                return Err(deadlock);
+                            }
                             Finding::SomethingMoves | Finding::Unknown => {}
                         }
                         quiet_since = driver.last_reading();

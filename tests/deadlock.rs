@@ -20,6 +20,7 @@
 //! | a crowd is asked once | a_crowd_that_waits_is_asked_once_and_no_more |
 //! | a lock that is only held long is no circle | a_lock_held_for_long_is_no_circle |
 //! | a wait that may end otherwise is no circle | a_circle_that_a_timeout_may_break_is_not_reported |
+//! | an observer is told as well | whoever_watches_is_told_before_the_root_is_dropped |
 //! | a picture of it | the_picture_has_every_task_and_an_arrow_for_every_wait |
 //! | `block_on` panics with the same text | block_on_panics_with_the_explanation |
 //! | the loop lives on | after_a_deadlock_the_loop_goes_on |
@@ -641,6 +642,25 @@ fn whoever_waits_for_a_socket_is_not_asked() {
         sleep_until(roundel::Instant::now()).await;
     });
     assert_eq!(asked.get(), 0);
+}
+
+#[test]
+fn whoever_watches_is_told_before_the_root_is_dropped() {
+    #[derive(Default)]
+    struct Told(RefCell<Vec<String>>);
+    impl Observer for Told {
+        fn event(&self, event: &roundel::Event<'_>) {
+            match event {
+                roundel::Event::Noted { by: Actor::Loop, text } => self.0.borrow_mut().push((*text).to_owned()),
+                roundel::Event::Finished { task, outcome } => self.0.borrow_mut().push(format!("{task} {outcome:?}")),
+                _ => {}
+            }
+        }
+    }
+    let told = Rc::new(Told::default());
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).observer(told.clone()).build().unwrap();
+    let deadlock = event_loop.try_block_on(async { Event::new().wait().await }).unwrap_err();
+    assert_eq!(*told.0.borrow(), [deadlock.to_string(), "task 0 Cancelled".to_owned()]);
 }
 
 #[test]

@@ -14,6 +14,8 @@
 //! | a drop at every await finds what it breaks | a_permit_lost_to_a_cancel_is_found, ours_are_not_lost |
 //! | the same in the loop's own order | in_order_a_drop_at_each_await_is_tried |
 //! | a seed repeats its runs; failures get shorter | a_random_exploration_repeats_itself_and_shortens_what_fails |
+//! | a handle that was made a task is not dropped | a_gather_of_handles_has_more_schedules_and_no_false_failures |
+//! | it is said how a schedule counts | the_empty_schedule_and_the_counting_are_said |
 //! | bounds are said | a_bound_that_is_reached_is_said, a_program_that_never_ends_is_cut_off |
 //! | no sockets | a_socket_is_refused_at_the_call_and_for_good |
 //! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused |
@@ -122,12 +124,30 @@ fn the_report_can_be_read() {
     let report = "6 schedules, which are all there are\n\
                   \x20      4  1\n\
                   \x20      2  2\n\
-                  4 fail:\n\
+                  4 fail (a schedule counts tasks from 0: 0 is task 1):\n\
                   \x20      4  give what was not expected, the shortest by 0.1.0.1\n\
                   \x20         the outcome is 1";
     assert_eq!(exploration.to_string(), report);
     let (checked, _) = panics_during(|| exploration.check());
-    assert_eq!(panic_text(&*checked.unwrap_err()), report);
+    let line = "\nto run it again: Explore::new().expect(..).replay(\"0.1.0.1\", program)";
+    assert_eq!(panic_text(&*checked.unwrap_err()), format!("{report}{line}"));
+    let (checked, _) = panics_during(|| explore(two_locks).check());
+    let said = panic_text(&*checked.unwrap_err()).to_string();
+    assert!(said.ends_with("\nto run it again: replay(\"0.1.0.1\", program)"), "{said}");
+}
+
+#[test]
+fn the_empty_schedule_and_the_counting_are_said() {
+    // It fails in any order, so the shortest schedule names nobody.
+    let fails = || async { gather([async { panic!("always") }]).await.len() };
+    let exploration = Explore::new().random(1, 3).run(fails);
+    assert_eq!(exploration.schedule(), Some(""));
+    let report = exploration.to_string();
+    assert!(report.contains("the shortest by the empty schedule (first in, first out)\n"), "{report}");
+    let title = exploration.diagram(fails).unwrap().title;
+    assert!(title.starts_with("the empty schedule (first in, first out): always"), "{title}");
+    let run = replay("1", lost_update).unwrap().to_string();
+    assert_eq!(run, "schedule 1.0.1.0 (0 is task 1)\noutcome 1");
 }
 
 #[test]
@@ -186,6 +206,16 @@ fn a_schedule_that_does_not_fit_says_where() {
     let said = refused("0.5");
     assert!(
         said.contains("0.5 does not fit this program: at its step 2 it has 5, but who may be next there is 0, 1"),
+        "{said}"
+    );
+    let said = refused("x1");
+    assert!(
+        said.contains("it has x1, which drops a task, as under cancelling(), but there is none there that has"),
+        "{said}"
+    );
+    let said = refused("0.x1");
+    assert!(
+        said.contains("it has x1, which drops a task, as under cancelling(), but what may be dropped there is x0;"),
         "{said}"
     );
     let said = refused("0.1.0.1.0");
@@ -336,6 +366,11 @@ fn in_order_a_drop_at_each_await_is_tried() {
     assert_eq!(dropped, [None, Some((0, 1)), Some((0, 2)), Some((1, 1)), Some((1, 2))]);
     assert_eq!(explore(program).outcomes().len(), 1, "nobody is dropped who was not asked to be");
 
+    let failure = Explore::new().in_order().cancelling().expect(Option::is_none).run(program);
+    let said = failure.failing()[0].failure.to_string();
+    let turn = "task 2, dropped at its wait number 1, for its next turn, having given one away (yield_now): ";
+    assert!(said.starts_with(turn), "{said}");
+
     // Whoever unwraps what a dropped task gave is no failure.
     let unwrapped = || async { gather([yield_now(), yield_now()]).await.len() };
     let exploration = Explore::new().in_order().cancelling().run(unwrapped);
@@ -392,6 +427,44 @@ fn a_random_exploration_repeats_itself_and_shortens_what_fails() {
 }
 
 #[test]
+fn a_gather_of_handles_has_more_schedules_and_no_false_failures() {
+    let work = || async { yield_now().await };
+    let of_futures = explore(move || async move { gather([work(), work()]).await.len() });
+    let of_handles = explore(move || async move { gather([spawn(work()), spawn(work())]).await.len() });
+    assert_eq!((of_futures.schedules(), of_handles.schedules()), (6, 440));
+
+    // Were one of these dropped, its work would be done all the same, and its result lost.
+    let done = Rc::new(Cell::new(0));
+    let program = || {
+        done.set(0);
+        let done = done.clone();
+        async move {
+            let handles = [(); 2].map(|()| {
+                let done = done.clone();
+                spawn(async move {
+                    yield_now().await;
+                    done.set(done.get() + 1);
+                })
+            });
+            let ends = gather_settled(handles).await;
+            let results = ends.iter().filter(|end| matches!(end, Ok(Ok(())))).count();
+            assert_eq!(results, done.get(), "what was done is told");
+        }
+    };
+    let exploration = Explore::new().cancelling().run(program);
+    exploration.check();
+    assert!(exploration.schedules() > of_handles.schedules());
+
+    // Whoever awaits a handle in a task of his own may have something to lose, and is dropped.
+    let exploration = Explore::new().in_order().cancelling().run(|| async {
+        let inner = spawn(yield_now());
+        let outer = spawn(async move { inner.await.is_ok() });
+        outer.await.is_err()
+    });
+    assert!(exploration.outcomes().contains_key(&true), "{exploration}");
+}
+
+#[test]
 fn a_bound_that_is_reached_is_said() {
     let exploration = Explore::new().max_schedules(4).run(lost_update);
     assert_eq!((exploration.schedules(), exploration.bound()), (4, Some(Bound::Schedules(4))));
@@ -401,6 +474,7 @@ fn a_bound_that_is_reached_is_said() {
 
     let exploration = Explore::new().max_turns(10).run(lost_update);
     assert!(matches!(exploration.bound(), Some(Bound::Turns(10..))), "{exploration}");
+    assert!(exploration.to_string().contains("and there are more: max_turns() is reached, by 1"), "{exploration}");
 }
 
 #[test]
@@ -566,7 +640,7 @@ fn an_observer_hears_the_replay_and_not_the_exploration() {
 fn the_shortest_schedule_that_fails_has_its_diagram() {
     let exploration = Explore::new().racing_timers().expect(|first| *first == 1).run(a_race);
     let recording = exploration.diagram(a_race).unwrap();
-    assert_eq!(recording.title, "schedule 0.1.1.0: the outcome is 1000");
+    assert_eq!(recording.title, "schedule 0.1.1.0 (0 is task 1): the outcome is 1000");
     // Who had the turns, in this order; what the root does is not in the schedule.
     let turns = recording.steps.iter().filter_map(|step| match step.what {
         What::PollStarted { task } if task != 0 => Some(task - 1),

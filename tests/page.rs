@@ -7,6 +7,9 @@
 //! | back is as forward | going_back_shows_what_going_forward_showed |
 //! | jumps, over checkpoints | a_jump_shows_what_the_recording_says_wherever_it_goes |
 //! | a ring's recording, and none | a_recording_without_its_beginning_or_without_anything_opens_too |
+//! | no loop, no panels of one | a_page_of_threads_alone_shows_nothing_of_a_loop |
+//! | a line for what nobody gives | a_semaphore_with_a_line_is_not_called_free |
+//! | the verdict | the_loop_says_that_it_has_found_a_deadlock |
 //! | it plays by itself | it_plays_to_the_end_and_stops_there |
 //! | English and Chinese | both_languages_have_words_for_every_kind_of_event |
 //! | the reader's own language first | it_opens_in_the_language_of_its_reader |
@@ -25,6 +28,8 @@ mod browser;
 mod expected;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -35,7 +40,7 @@ use roundel::net::{TcpListener, TcpStream};
 use roundel::study::recording::{Actor, Behind, Holder, Kind, Outcome, Site, Step, Task, Thread, What, Which};
 use roundel::study::{Recorder, Recording, note};
 use roundel::sync::{Lock, Semaphore};
-use roundel::{Clock, EventLoop, JoinHandle, sleep, spawn, spawn_named, timeout, to_thread, yield_now};
+use roundel::{Clock, EventLoop, JoinHandle, gather, sleep, spawn, spawn_named, timeout, to_thread, yield_now};
 use serde_json::Value;
 
 const EVIL: &str = "</script><img src=x onerror=alert(1)>{{js}} &amp; \"A\"";
@@ -139,6 +144,36 @@ fn the_end_of_a_run() -> Recording {
     recorder.recording()
 }
 
+/// Two threads that report, and no loop.
+fn threads_alone() -> Recording {
+    let recorder = Recorder::whole();
+    for name in ["one", "other"] {
+        let lane = recorder.lane(name);
+        let span = lane.span("reads and writes");
+        lane.note("reads 0");
+        drop(span);
+    }
+    recorder.recording()
+}
+
+/// A task waits for a permit that another one has, who forgets it; so nobody is left who has any.
+fn a_deadlock() -> (Recording, String) {
+    let recorder = Rc::new(Recorder::whole());
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).observer(recorder.clone()).build().unwrap();
+    let deadlock = event_loop.try_block_on(async {
+        let door = Rc::new(Semaphore::new(1).named("door"));
+        let (held, wanted) = (door.clone(), door);
+        let forgets = async move {
+            let permit = held.acquire().await.unwrap();
+            sleep(millis(1)).await;
+            permit.forget();
+        };
+        gather!(forgets, async move { drop(wanted.acquire().await) }).await;
+    });
+    drop(event_loop);
+    (recorder.recording(), deadlock.unwrap_err().to_string())
+}
+
 /// Every kind of event, and of wait, once.
 fn one_of_each() -> Recording {
     let site = || Site { file: "no/such/file.rs".to_owned(), line: 7, column: 1 };
@@ -220,6 +255,7 @@ struct Seen {
     locks: Recording,
     world: Recording,
     crowd: Recording,
+    verdict: String,
     pages: Result<Value, String>,
 }
 
@@ -229,6 +265,7 @@ fn seen() -> &'static Seen {
         let locks = recorded(EVIL, locks_and_timers());
         let world = recorded("sockets", sockets_threads_and_timers());
         let crowd = recorded("a crowd", a_crowd());
+        let deadlock = a_deadlock();
         let frame = |name, recording: &Recording, address, width, language| Frame {
             name,
             html: recording.html(),
@@ -236,7 +273,7 @@ fn seen() -> &'static Seen {
             width,
             language,
         };
-        let pages = browser::look_at(&[
+        let frames = [
             frame("locks", &locks, "probe=walk", 1280, "en-GB"),
             frame("world", &world, "probe=both", 375, "zh-CN"),
             frame("each", &one_of_each(), "probe=both&lang=en", 375, "zh-TW"),
@@ -244,9 +281,18 @@ fn seen() -> &'static Seen {
             frame("play", &world, "probe=play&at=20", 800, "en"),
             frame("end", &the_end_of_a_run(), "probe=walk", 1280, "en"),
             frame("empty", &Recording::default(), "probe=walk", 800, "en"),
+            frame("threads", &threads_alone(), "probe=walk", 1280, "en"),
+            frame("deadlock", &deadlock.0, "probe=walk", 1280, "en"),
             frame("words", &world, "probe=words", 800, "en"),
-        ]);
-        Seen { locks, world, crowd, pages }
+        ];
+        // For whoever wants to see them.
+        if let Some(dir) = std::env::var_os("PICTURES").map(PathBuf::from) {
+            frames
+                .iter()
+                .for_each(|frame| fs::write(dir.join(frame.name).with_extension("html"), &frame.html).unwrap());
+        }
+        let pages = browser::look_at(&frames);
+        Seen { locks, world, crowd, verdict: deadlock.1, pages }
     })
 }
 
@@ -360,9 +406,56 @@ fn a_recording_without_its_beginning_or_without_anything_opens_too() {
     assert_eq!(captions.len(), 61);
     assert!(captions[0].starts_with("The first "), "it says that something is missing: {}", captions[0]);
     assert!(captions.iter().all(|caption| !caption.contains("undefined")));
+    let shown = |what: &str| list(&end["forward"]).iter().map(|shown| text(&shown[what])).collect::<Vec<_>>();
+    assert_eq!(shown("loop")[0], "The loop has been under way for some time.");
+    let named = the_end_of_a_run().tasks.len();
+    assert_eq!(shown("tasks")[0], format!("Tasks{named} alive of {named} known"));
+    assert!(captions.iter().all(|caption| !caption.contains("for the first time")), "nobody knows whether it is");
+    let reasons = list(&end["forward"]).iter().flat_map(|shown| list(&shown["reasons"])).map(text);
+    assert!(reasons.clone().any(|reason| reason.starts_with("Lock")));
+    assert!(!reasons.into_iter().any(|reason| reason.contains("did not make")), "all of it is ours");
     let Some(empty) = page("empty") else { return };
     assert_eq!(list(&empty["forward"]).len(), 1);
     assert_eq!(empty["forward"][0]["count"], "event 0 of 0");
+}
+
+#[test]
+fn a_page_of_threads_alone_shows_nothing_of_a_loop() {
+    let Some(page) = page("threads") else { return };
+    for shown in list(&page["forward"]) {
+        assert_eq!(shown["panels"], serde_json::json!(["events", "world", "output"]));
+        assert!(!text(&shown["caption"]).contains("loop"), "{}", shown["caption"]);
+    }
+    let with_a_loop = list(&self::page("world").unwrap()["forward"]);
+    assert_eq!(list(&with_a_loop[0]["panels"]).len(), 9);
+    assert!(with_a_loop.iter().any(|shown| text(&shown["caption"]).ends_with("循环不等它。")));
+}
+
+#[test]
+fn a_semaphore_with_a_line_is_not_called_free() {
+    let Some(page) = page("deadlock") else { return };
+    let shown = list(&page["forward"]);
+    let has_a_line = |shown: &&Value| !list(&shown["locks"]).is_empty() && !list(&shown["locks"][0][2]).is_empty();
+    let said: BTreeSet<&str> = shown.iter().filter(has_a_line).map(|shown| text(&shown["holders"][0])).collect();
+    let nobody = "nobody holds it, and there are too few permits for the first in line: somebody has to add some";
+    assert!(said.contains(nobody) && !said.contains("free"), "{said:?}");
+    let reasons = |shown: &Value| {
+        list(&shown["reasons"]).iter().any(|reason| reason == "a permit of Semaphore “door”, which task 1 took last")
+    };
+    assert!(shown.iter().any(reasons));
+}
+
+#[test]
+fn the_loop_says_that_it_has_found_a_deadlock() {
+    let Some(page) = page("deadlock") else { return };
+    let shown = list(&page["forward"]);
+    let first_line = seen().verdict.lines().next().unwrap();
+    let caption = format!("The loop says: {first_line} …");
+    assert!(shown.iter().any(|shown| text(&shown["caption"]) == caption), "{caption}");
+    assert_eq!(shown.last().unwrap()["output"], serde_json::json!([seen().verdict]), "and all of it in the output");
+    let waits =
+        |shown: &Value| list(&shown["reasons"]).iter().any(|it| text(it).starts_with("its tasks to finish (group "));
+    assert!(shown.iter().any(waits));
 }
 
 #[test]

@@ -15,6 +15,11 @@
 //! | a later version's events | an_event_of_a_later_version_is_read_as_unknown |
 //! | trace events are valid | the_trace_has_matching_flows_and_slices_that_do_not_cross |
 //! | the picture is XML | the_picture_is_well_formed_and_has_a_lane_for_each_task |
+//! | what a task holds at one time is all seen | what_a_task_holds_has_a_row_each_and_a_long_hand_is_counted |
+//! | nothing leaves the picture | long_words_are_wrapped_or_cut_and_nothing_leaves_the_picture |
+//! | a note is no outcome | a_note_behind_a_lane_stands_apart_from_how_the_task_ended |
+//! | a deadlock is seen in its picture | the_verdict_of_a_deadlock_stands_in_the_picture |
+//! | closures by that name | a_closure_is_called_a_closure |
 //! | strange names | names_with_signs_quotes_and_chinese_come_through_all_forms |
 //! | a long run | a_long_run_is_drawn_in_part_and_the_picture_says_so |
 //! | many tasks | fifty_tasks_have_fifty_lanes |
@@ -44,6 +49,13 @@ use roundel::{
 };
 use serde_json::Value;
 use support::millis;
+
+/// With `PICTURES=DIR`, pictures are kept there for whoever wants to see them.
+fn keep(name: &str, picture: &str) {
+    if let Some(dir) = env::var_os("PICTURES") {
+        fs::write(PathBuf::from(dir).join(name).with_extension("svg"), picture).unwrap();
+    }
+}
 
 /// Runs a program on the virtual clock and gives the recording of it.
 fn recorded<F: Future>(program: F) -> Recording {
@@ -487,6 +499,172 @@ fn fifty_tasks_have_fifty_lanes() {
     assert_eq!(lanes_of(&run(50)), 52, "the world, main and fifty");
     let picture = timeline::svg(&run(500));
     assert!(picture.contains("441 tasks without a lane"));
+}
+
+/// Where the shapes of one class are: left, top, right, bottom.
+fn places(document: &roxmltree::Document<'_>, class: &str) -> Vec<[f64; 4]> {
+    let of_class = document.descendants().filter(|node| node.attribute("class") == Some(class));
+    let drawn = of_class.filter(|node| node.has_tag_name("rect"));
+    let place = |node: roxmltree::Node<'_, '_>| {
+        let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| number(node, name));
+        [x, y, x + width, y + height]
+    };
+    drawn.map(place).collect()
+}
+
+fn number(node: roxmltree::Node<'_, '_>, name: &str) -> f64 {
+    node.attribute(name).map_or(0.0, |value| value.parse().unwrap())
+}
+
+/// Each of so many tasks takes two locks and a permit, and keeps them.
+async fn full_hands(tasks: usize) {
+    let door = Rc::new(Semaphore::new(tasks));
+    gather((0..tasks).map(|_| {
+        let door = door.clone();
+        async move {
+            let [outer, inner] = ["outer", "inner"].map(|name| Lock::new(()).named(name));
+            let _outer = outer.acquire().await;
+            let _inner = inner.acquire().await;
+            let _permit = door.acquire().await.unwrap();
+            sleep(millis(1)).await;
+            note("has all three");
+        }
+    }))
+    .await;
+}
+
+#[test]
+fn what_a_task_holds_has_a_row_each_and_a_long_hand_is_counted() {
+    for tasks in [1, 3, 20, 50] {
+        let picture = timeline::svg(&recorded(full_hands(tasks)));
+        keep(&format!("hands-{tasks}"), &picture);
+        let document = roxmltree::Document::parse(&picture).unwrap();
+        let holds = places(&document, "hold");
+        // The last one is the key's. In strips, a hold has several parts.
+        assert!(holds.len() > 3 * tasks, "{}", holds.len());
+        for (nr, one) in holds.iter().enumerate() {
+            for other in &holds[nr + 1..] {
+                let apart = one[2] <= other[0] || other[2] <= one[0] || one[3] <= other[1] || other[3] <= one[1];
+                assert!(apart, "{one:?} and {other:?} are one over the other, of {tasks}");
+            }
+        }
+    }
+    let many = recorded(async {
+        let door = Semaphore::new(20);
+        let permits: Vec<_> = (0..20).map(|_| door.try_acquire().unwrap()).collect();
+        sleep(millis(1)).await;
+        drop(permits);
+    });
+    let picture = timeline::svg(&many);
+    assert_eq!(places(&roxmltree::Document::parse(&picture).unwrap(), "hold").len(), 8 + 1);
+    assert!(picture.contains("Not drawn: 12 locks or permits of a task that holds many."));
+}
+
+/// Every text and shape, with the text's width by a broad font.
+fn check_that_all_is_inside(picture: &str) {
+    let document = roxmltree::Document::parse(picture).unwrap();
+    let (width, height) = (number(document.root_element(), "width"), number(document.root_element(), "height"));
+    for node in document.descendants() {
+        let long = match node.tag_name().name() {
+            "rect" => number(node, "width"),
+            "text" => {
+                let class = node.attribute("class").unwrap();
+                let size = if class.contains("title") { 16.0 } else { 11.0 };
+                node.text().unwrap_or_default().chars().count() as f64 * 0.58 * size
+            }
+            _ => continue,
+        };
+        let long = if node.attribute("text-anchor").is_some() { long / 2.0 } else { long };
+        let right = number(node, "x") + long;
+        assert!(right <= width + 0.5, "{:?} goes to {right} of {width}", node.text());
+        assert!(number(node, "y") + number(node, "height") <= height + 0.5, "{:?} of {height}", node.text());
+    }
+}
+
+#[test]
+fn long_words_are_wrapped_or_cut_and_nothing_leaves_the_picture() {
+    let talkative = |tasks: u64, words: usize| {
+        let mut recording = recorded(async move {
+            let say = |n: u64| async move {
+                sleep(millis(n * n + 1)).await;
+                note(&"so many words ".repeat(words));
+                assert!(n != 1, "{}", "a long complaint ".repeat(words));
+            };
+            let tasks: Vec<_> = (0..tasks).map(|n| spawn_named(&"a long name ".repeat(words), say(n))).collect();
+            for task in tasks {
+                drop(task.await);
+            }
+            sleep(millis(123_456)).await;
+        });
+        recording.title = "schedule 0.1.0.1: deadlock: nobody is left who could wake anybody. ".repeat(words);
+        recording
+    };
+    for (tasks, words) in [(1, 1), (3, 2), (12, 4), (12, 20), (40, 3)] {
+        let recording = talkative(tasks, words);
+        let picture = timeline::svg(&recording);
+        keep(&format!("talk-{tasks}-{words}"), &picture);
+        check_that_all_is_inside(&picture);
+        let document = roxmltree::Document::parse(&picture).unwrap();
+        let lines = document.descendants().filter(|node| node.attribute("class") == Some("ink title"));
+        let lines: Vec<&str> = lines.filter_map(|node| node.text()).collect();
+        assert!(lines.len() <= 3);
+        let title = lines.join(" ");
+        assert!(title == recording.title.trim_end() || (words > 3 && title.ends_with('…')), "{title}");
+    }
+    let mut long = recorded(async {
+        let door = Semaphore::new(20);
+        let _permits: Vec<_> = (0..20).map(|_| door.try_acquire().unwrap()).collect();
+        gather((0..100).map(|_| async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+        }))
+        .await;
+    });
+    long.lost = 1_000_000;
+    let picture = timeline::svg(&long);
+    keep("long", &picture);
+    check_that_all_is_inside(&picture);
+    check_that_all_is_inside(&timeline::svg(&varied()));
+    check_that_all_is_inside(&timeline::svg(&recorded(lock_and_timer())));
+}
+
+#[test]
+fn a_note_behind_a_lane_stands_apart_from_how_the_task_ended() {
+    // So many that there is no room for notes in the bars.
+    let picture = timeline::svg(&recorded(full_hands(20)));
+    let document = roxmltree::Document::parse(&picture).unwrap();
+    let class_of = |words: &str| {
+        let node = document.descendants().find(|node| node.has_tag_name("text") && node.text() == Some(words));
+        node.and_then(|node| node.attribute("class")).unwrap_or_default()
+    };
+    assert_eq!(class_of("has all three"), "ink note small halo");
+    assert_eq!(class_of("returned"), "good small halo");
+}
+
+#[test]
+fn the_verdict_of_a_deadlock_stands_in_the_picture() {
+    let recorder = Rc::new(Recorder::whole());
+    let builder = EventLoop::builder().clock(Clock::virtual_time()).observer(recorder.clone());
+    let deadlock = builder.build().unwrap().try_block_on(sync::Event::new().wait()).unwrap_err();
+    let recording = recorder.recording();
+    let said = recording.steps.iter().filter_map(|step| match &step.what {
+        What::Noted { by: Actor::Loop, text } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(said.collect::<Vec<_>>(), [deadlock.to_string()]);
+    let picture = timeline::svg(&recording);
+    let document = roxmltree::Document::parse(&picture).unwrap();
+    let mut verdict = document.descendants().filter(|node| node.attribute("class") == Some("bad verdict small halo"));
+    assert_eq!(verdict.next().unwrap().text(), Some("deadlock: nobody is left who could wake anybody …"));
+    assert!(picture.contains("which nobody is left to set"), "all of it is shown when it is pointed at");
+}
+
+#[test]
+fn a_closure_is_called_a_closure() {
+    let recording = recorded(async { to_thread(|| ()).await.unwrap() });
+    let picture = timeline::svg(&recording);
+    assert!(picture.contains("closure 1") && !picture.contains("Thread 1"));
 }
 
 #[test]

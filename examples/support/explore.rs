@@ -136,6 +136,9 @@ impl Study {
 
     fn replay(self, wanted: Option<&str>, schedule: &str) {
         let names = self.programs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        if let Some(nobody) = wanted.filter(|wanted| self.programs.iter().all(|(name, _)| name != wanted)) {
+            refuse(&format!("{nobody:?} is no program of {}; here is {names}", example()));
+        }
         let mut wanted_ones = self.programs.into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
         match (wanted_ones.next(), wanted_ones.next()) {
             (Some((name, program)), None) => program(name, Some(schedule)),
@@ -167,9 +170,16 @@ where
 /// Has a replay recorded, if that was asked for.
 fn recorded<T>(explore: Explore<T>, file: Option<&'static Path>, schedule: &str) -> Explore<T> {
     match file {
-        Some(file) => explore.observer(Rc::new(Saved::new(file, &format!("{}, schedule {schedule}", example())))),
+        Some(file) => explore.observer(Rc::new(Saved::new(file, &format!("{}, {}", example(), titled(schedule))))),
         None => explore,
     }
+}
+
+fn titled(schedule: &str) -> String {
+    if schedule.is_empty() {
+        return "the empty schedule (first in, first out)".to_owned();
+    }
+    format!("schedule {schedule} (0 is task 1)")
 }
 
 /// Ends with status 1 if the run fails.

@@ -92,11 +92,18 @@ impl Chooser for Script<'_> {
             self.at += 1;
             return Choice::This(position);
         }
-        let turns: Vec<Pick> = point.candidates.iter().copied().filter(|pick| matches!(pick, Pick::Turn(_))).collect();
-        let may = turns.iter().map(Pick::to_string).collect::<Vec<_>>().join(", ");
+        let drops = matches!(pick, Pick::Drop(_));
+        let like_it = point.candidates.iter().filter(|other| matches!(other, Pick::Drop(_)) == drops);
+        let may = like_it.map(Pick::to_string).collect::<Vec<_>>().join(", ");
+        let may = match (drops, &*may) {
+            (false, may) => format!("but who may be next there is {may}"),
+            (true, "") => {
+                "which drops a task, as under cancelling(), but there is none there that has waited".to_owned()
+            }
+            (true, may) => format!("which drops a task, as under cancelling(), but what may be dropped there is {may}"),
+        };
         self.misfit = Some(format!(
-            "at its step {} it has {pick}, but who may be next there is {may}; was it found with another program, or \
-             under racing_timers()?",
+            "at its step {} it has {pick}, {may}; was it found with another program, or under racing_timers()?",
             self.at + 1
         ));
         Choice::Stop

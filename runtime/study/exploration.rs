@@ -195,12 +195,30 @@ impl<T: fmt::Debug> Exploration<T> {
     ///
     /// # Panics
     ///
-    /// If one fails, with the report; and if the exploration was ended by a bound, for then nobody knows.
+    /// If one fails, with the report and the line that runs the shortest of them again; and if the exploration was ended
+    /// by a bound, for then nobody knows.
     /// (The runs of a [`random`](crate::study::Explore::random) one are as many as were asked for.)
     #[track_caller]
     pub fn check(&self) {
         let cut_off = matches!(self.bound, Some(Bound::Schedules(_) | Bound::Turns(_)));
-        assert!(self.failing.is_empty() && !cut_off, "{self}");
+        let again = self.failing.first().and_then(|failing| self.to_run_again(failing)).unwrap_or_default();
+        assert!(self.failing.is_empty() && !cut_off, "{self}{again}");
+    }
+
+    /// The line of a program that runs it again, if it is of a length for that.
+    fn to_run_again(&self, failing: &Failing) -> Option<String> {
+        let racing = if self.rules.racing && self.rules.any_order { ".racing_timers()" } else { "" };
+        let call = |name: &str, with: &str| format!(".{name}({with})");
+        let kind = match failing.failure.kind {
+            FailureKind::Unexpected => call("expect", ".."),
+            FailureKind::OutOfTurns => call("max_steps", &self.rules.max_steps.to_string()),
+            _ => String::new(),
+        };
+        let explore = if racing.is_empty() && kind.is_empty() { "" } else { "Explore::new()" };
+        let replay = if explore.is_empty() { "replay" } else { ".replay" };
+        let Failing { schedule, .. } = failing;
+        let line = || format!("\nto run it again: {explore}{racing}{kind}{replay}({schedule:?}, program)");
+        (schedule.len() < 200).then(line)
     }
 }
 
@@ -263,8 +281,8 @@ impl fmt::Display for Dropped {
 impl<T: fmt::Debug> fmt::Display for Run<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.result {
-            Ok(outcome) => write!(f, "schedule {}\noutcome {outcome:?}", Shortened(&self.schedule)),
-            Err(failure) => write!(f, "schedule {}\nfailed: {failure}", Shortened(&self.schedule)),
+            Ok(outcome) => write!(f, "{}\noutcome {outcome:?}", Titled(&self.schedule)),
+            Err(failure) => write!(f, "{}\nfailed: {failure}", Titled(&self.schedule)),
         }
     }
 }
@@ -283,7 +301,8 @@ impl<T: fmt::Debug> fmt::Display for Exploration<T> {
                 write!(f, "{schedules} schedules, and there are more: max_schedules() is reached")?
             }
             Some(Bound::Turns(turns)) => {
-                write!(f, "{schedules} schedules, and there are more: {} turns were taken", Grouped(turns as usize))?;
+                let turns = Grouped(turns as usize);
+                write!(f, "{schedules} schedules, and there are more: max_turns() is reached, by {turns} turns")?;
             }
             Some(Bound::Random(_)) => {
                 write!(f, "{schedules} random schedules, {} different ones", Grouped(self.distinct))?
@@ -298,7 +317,7 @@ impl<T: fmt::Debug> fmt::Display for Exploration<T> {
         if self.failing.is_empty() {
             return write!(f, "\nnone of them fails");
         }
-        write!(f, "\n{} fail:", Grouped(self.failures()))?;
+        write!(f, "\n{} fail (a schedule counts tasks from 0: 0 is task 1):", Grouped(self.failures()))?;
         for failing in self.failing.iter().take(MOST_WAYS) {
             let (kind, failure) =
                 (failing.failure.kind.in_words(), failing.failure.to_string().replace('\n', "\n          "));
@@ -329,12 +348,25 @@ impl fmt::Display for Grouped {
     }
 }
 
+/// A schedule by itself, with the word for it.
+pub(crate) struct Titled<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Titled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schedule = Shortened(self.0);
+        if self.0.is_empty() { schedule.fmt(f) } else { write!(f, "schedule {schedule} (0 is task 1)") }
+    }
+}
+
 /// A schedule that nobody will read to its end is shown by its beginning.
 struct Shortened<'a>(&'a str);
 
 impl fmt::Display for Shortened<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 60;
+        if self.0.is_empty() {
+            return f.write_str("the empty schedule (first in, first out)");
+        }
         let steps = self.0.split('.').count();
         if steps <= 2 * MOST {
             return f.write_str(self.0);

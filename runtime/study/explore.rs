@@ -67,7 +67,11 @@ use crate::study::search::Search;
 /// A schedule names the task of each turn, counted from 0 in order of spawning, as
 /// [`Order::schedule`](crate::Order::schedule) does. The future given to `block_on` is not counted: when it is ready
 /// it goes first. What it does while others run is not put in another order, so let it spawn and collect, and
-/// leave the work to tasks.
+/// leave the work to tasks. (So 0 is what reports and recordings call task 1: there the root is counted, as task 0.)
+///
+/// Give [`gather`](fn@crate::gather) the futures, and not handles of tasks: it makes a task of each, and so one more
+/// of each handle, whose turns are put in every order as well. Two tasks of two turns have 6 schedules; gathered by their
+/// handles, 440.
 ///
 /// Which mode for what? This one proves something, of small programs. [`Explore::racing_timers`] is for a program in
 /// which a `sleep` stands for "some time": on the virtual clock alone, one second always ends before two.
@@ -113,7 +117,7 @@ where
     Explore::new().replay(schedule, program)
 }
 
-/// How to explore, for [`explore`] in more words.
+/// How to explore, for [`explore`] in more words. (As there: give `gather` the futures, and not handles.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -207,7 +211,12 @@ impl<T> Explore<T> {
     ///
     /// So every await of every task is tried, and every moment of the wait: while the task is in line, and when it
     /// has been served and does not know yet. What breaks is a failure that names the task and the await, as
-    /// [`Failure::dropped`](crate::study::Failure::dropped). In a schedule, `x1` drops task 1.
+    /// [`Failure::dropped`](crate::study::Failure::dropped). A schedule counts tasks from 0, as ever: its `x1` drops what
+    /// reports call task 2.
+    ///
+    /// One kind of task is not dropped: a [`JoinHandle`](crate::JoinHandle) that was made a task, as
+    /// [`gather`](fn@crate::gather) makes one of each handle that it is given. It has nothing to lose, and the task behind
+    /// it, which has, is dropped by itself.
     ///
     /// A run that ends by a panic which says only that the task was cancelled, because somebody unwraps
     /// its result, is no failure; the report counts it apart. Take the results by

@@ -26,7 +26,7 @@ use crate::arena::Key;
 use crate::clock::Instant;
 use crate::context::Parts;
 use crate::keep;
-use crate::observer::{self, TaskId, Waits, Watch};
+use crate::observer::{self, Actor, Event, TaskId, Waits, Watch};
 use crate::scheduler::{Asked, PollRoot};
 use crate::study::census::{Behind, Resident, Stage, Taker, Wait};
 use crate::study::deadlock::{Deadlock, TellCircle};
@@ -57,6 +57,15 @@ pub(crate) fn hold(parts: &Parts, poll_root: PollRoot<'_>) -> Finding {
         }
     }
     Finding::Deadlock(Box::new(Deadlock::of(&inquest.taker.0.borrow())))
+}
+
+/// Tells whoever watches, in the loop's name.
+#[cold]
+pub(crate) fn tell(deadlock: &Deadlock) {
+    if observer::is_watched() {
+        let text = deadlock.to_string();
+        observer::tell(|| Event::Noted { by: Actor::Loop, text: &text });
+    }
 }
 
 /// Who asks, and writes down what is said.

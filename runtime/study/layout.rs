@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::study::recording::{Actor, Behind, ClockKind, Kind, Outcome, Recording, Step, What, Which};
-use crate::study::score::{Arrow, Bar, Gap, Lane, Mark, Score, Shape, Sort, Who, duration, width_of};
+use crate::study::score::{Arrow, Bar, Gap, Lane, Mark, Score, Shape, Sort, Who, duration, first_line, width_of};
 
 /// More lanes than these no one reads: further tasks are left out, and counted.
 const MOST_LANES: usize = 60;
@@ -26,6 +26,9 @@ const STRIP: f64 = 860.0;
 const WIDE_STRIP: f64 = 1240.0;
 /// Lanes, counted in each strip anew, beyond which things are given less room.
 const ROOMY: f64 = 40.0;
+
+/// Rows for what one task holds at one time. Of whoever holds more, as all permits of a semaphore, the rest is counted.
+const MOST_ROWS: usize = 8;
 
 /// How much room things are given.
 #[derive(Clone, Copy)]
@@ -77,7 +80,7 @@ struct Layout<'a> {
     /// Whether it was said that the loop asks its tasks, which it does when it looks for a deadlock.
     asks: bool,
     doing: Vec<Doing>,
-    holds: Vec<(usize, Which, f64, String)>,
+    holds: Vec<Hold>,
     score: Score,
 }
 
@@ -95,6 +98,16 @@ struct Doing {
     notes: Vec<String>,
     /// What it, a task, panicked with, and nobody heard.
     fault: String,
+}
+
+/// A lock or a permit in somebody's hands.
+struct Hold {
+    lane: usize,
+    resource: Which,
+    /// None that is taken later stands in this row as long as it lasts.
+    row: usize,
+    from: f64,
+    title: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,7 +253,9 @@ impl<'a> Layout<'a> {
                 self.forward(0.5);
                 if let Some(lane) = self.lane(*by) {
                     let title = format!("has {} (taken at {site})", self.recording.resource_label(*resource));
-                    self.holds.push((lane, *resource, self.x, title));
+                    let taken = |row: &usize| self.holds.iter().any(|hold| hold.lane == lane && hold.row == *row);
+                    let row = (0..).find(|row| !taken(row)).unwrap_or_default();
+                    self.holds.push(Hold { lane, resource: *resource, row, from: self.x, title });
                 }
             }
             What::Released { by, resource } => self.release(*by, *resource),
@@ -279,7 +294,7 @@ impl<'a> Layout<'a> {
         }
         if by == Actor::Loop && !self.asks {
             self.asks = true;
-            self.note(by, "those who wait are asked for what");
+            self.note(Actor::Outside, "the loop asks those who wait for what");
         }
         // Not upon the end of its own bar.
         let since = self.doing(who).map_or(0.0, |doing| doing.since);
@@ -320,12 +335,10 @@ impl<'a> Layout<'a> {
         self.forward(0.5);
         self.enter(who, State::Away, at);
         let doing = &mut self.doing[lane];
-        let mut text = std::mem::take(&mut doing.fault);
-        if text.is_empty() && !self.room.notes {
-            // There is room for it now, which there was not in the bar.
-            text = doing.notes.join(", ");
-        }
-        self.score.marks.push(Mark { lane, at: self.x, sort: Sort::Ended(outcome), text });
+        let text = std::mem::take(&mut doing.fault);
+        // There is room for them now, which there was not in the bar.
+        let notes = if self.room.notes { String::new() } else { doing.notes.join(", ") };
+        self.score.marks.push(Mark { lane, at: self.x, sort: Sort::Ended(outcome), text, notes });
     }
 
     fn unread(&mut self, task: u64, text: &str) {
@@ -366,7 +379,7 @@ impl<'a> Layout<'a> {
                 duration(doing.since_time),
                 duration(lasts)
             );
-            self.score.bars.push(Bar { lane, shape, from: doing.since, to: x, text, title });
+            self.score.bars.push(Bar { lane, shape, row: 0, from: doing.since, to: x, text, title });
         }
         if matches!(state, State::Turn { .. }) {
             doing.reasons.clear();
@@ -381,36 +394,44 @@ impl<'a> Layout<'a> {
         let Some((from, since, text)) = self.doing[lane].works.pop() else { return };
         let lasts = duration(at.saturating_sub(since));
         let title = format!("{}: {text}, from {} for {lasts}", self.score.lanes[lane].label, duration(since));
-        self.score.bars.push(Bar { lane, shape: Shape::Work, from, to, text, title });
+        self.score.bars.push(Bar { lane, shape: Shape::Work, row: 0, from, to, text, title });
     }
 
     fn release(&mut self, by: Actor, resource: Which) {
         self.forward(0.5);
         let lane = self.lane(by);
         // Whoever gives it back: permits may be another's.
-        let ours = |hold: &(usize, Which, f64, String)| hold.1 == resource && Some(hold.0) == lane;
-        let found = self.holds.iter().position(ours).or_else(|| self.holds.iter().position(|hold| hold.1 == resource));
+        let ours = |hold: &Hold| hold.resource == resource && Some(hold.lane) == lane;
+        let found = self.holds.iter().position(ours);
+        let found = found.or_else(|| self.holds.iter().position(|hold| hold.resource == resource));
         if let Some(found) = found {
             let hold = self.holds.remove(found);
             self.end_hold(hold);
         }
     }
 
-    fn end_hold(&mut self, (lane, resource, from, title): (usize, Which, f64, String)) {
+    fn end_hold(&mut self, Hold { lane, resource, row, from, title }: Hold) {
+        if row >= MOST_ROWS {
+            self.score.holds_left += 1;
+            return;
+        }
         let text = self.recording.resource_label(resource);
-        self.score.bars.push(Bar { lane, shape: Shape::Hold, from, to: self.x.max(from + 2.0), text, title });
+        self.score.bars.push(Bar { lane, shape: Shape::Hold, row, from, to: self.x.max(from + 2.0), text, title });
     }
 
     fn note(&mut self, by: Actor, text: &str) {
         let Some(lane) = self.lane(by) else { return };
         let doing = &mut self.doing[lane];
         if !matches!(doing.state, State::Turn { .. }) {
+            self.may_break();
             self.forward(1.0);
-            self.score.marks.push(Mark { lane, at: self.x, sort: Sort::Note, text: text.to_owned() });
-            self.x += width_of(text, 11.0) + 10.0;
+            let sort = if by == Actor::Loop { Sort::Verdict } else { Sort::Note };
+            self.score.marks.push(Mark { lane, at: self.x, sort, text: text.to_owned(), notes: String::new() });
+            let long = width_of(&first_line(text), if sort == Sort::Verdict { 12.0 } else { 11.0 });
+            self.x += long + 10.0;
             return;
         }
-        doing.notes.push(text.to_owned());
+        doing.notes.push(first_line(text));
         if self.room.notes {
             self.x = self.x.max(doing.since + width_of(&doing.notes.join(", "), 11.0) + 8.0);
         }

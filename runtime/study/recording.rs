@@ -368,14 +368,15 @@ impl Recording {
         }
     }
 
-    /// What to call this resource: `Lock "a"`, or `Lock 3`, or `Timer`.
+    /// What to call this resource: `Lock "a"`, or `Lock 3`, or `Timer`; a closure of `to_thread` is a `closure 7`.
     pub fn resource_label(&self, which: Which) -> String {
+        let kind = if which.kind == Kind::Thread { "closure".to_owned() } else { which.kind.to_string() };
         let named =
             self.resources.iter().find(|resource| (resource.kind, resource.number) == (which.kind, which.number));
         match (named.and_then(|resource| resource.name.as_deref()), which.number) {
-            (Some(name), _) => format!("{} \"{name}\"", which.kind),
-            (None, 0) => which.kind.to_string(),
-            (None, number) => format!("{} {number}", which.kind),
+            (Some(name), _) => format!("{kind} \"{name}\""),
+            (None, 0) => kind,
+            (None, number) => format!("{kind} {number}"),
         }
     }
 }

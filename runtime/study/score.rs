@@ -28,6 +28,8 @@ pub(crate) struct Score {
     pub(crate) steps_left: usize,
     /// Tasks without a lane.
     pub(crate) tasks_left: usize,
+    /// Locks and permits without a row, since their task held many.
+    pub(crate) holds_left: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub(crate) enum Shape {
 pub(crate) struct Bar {
     pub(crate) lane: usize,
     pub(crate) shape: Shape,
+    /// Of what a task holds at one time, each has a row of its own, from 0.
+    pub(crate) row: usize,
     pub(crate) from: f64,
     pub(crate) to: f64,
     pub(crate) text: String,
@@ -82,12 +86,17 @@ pub(crate) struct Mark {
     pub(crate) lane: usize,
     pub(crate) at: f64,
     pub(crate) sort: Sort,
+    /// What was said, or what a panic said.
     pub(crate) text: String,
+    /// At an end: what the task said in its last turn, if there was no room for it there.
+    pub(crate) notes: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sort {
     Note,
+    /// What the loop says of the whole.
+    Verdict,
     Ended(Outcome),
 }
 
@@ -105,6 +114,12 @@ pub(crate) struct Gap {
 pub(crate) fn width_of(text: &str, size: f64) -> f64 {
     let wide = |c: char| if (c as u32) < 0x2e80 { 0.58 } else { 1.0 };
     text.chars().map(wide).sum::<f64>() * size
+}
+
+/// What is written where there is room for one line.
+pub(crate) fn first_line(text: &str) -> String {
+    let text = text.trim_end();
+    text.split_once('\n').map_or_else(|| text.to_owned(), |(first, _)| format!("{first} …"))
 }
 
 /// `10 ms`, `1.5 s`, `12.35 µs`.

@@ -21,7 +21,7 @@ use crate::study::exploration::{Bound, Exploration, Failing, Failure, FailureKin
 use crate::study::schedule::{self, Pick, Rules, ScheduleError};
 use crate::study::steered::{self, End, Ran};
 #[cfg(feature = "record")]
-use crate::study::{Recorder, Recording};
+use crate::study::{Recorder, Recording, exploration::Titled};
 
 /// Runs that are made to find a shorter schedule, at most.
 const TRIALS: usize = 2_000;
@@ -295,7 +295,7 @@ impl<T: fmt::Debug> Exploration<T> {
     {
         let failing = self.failing.first()?;
         let failure = failing.failure.to_string();
-        let title = format!("schedule {}: {}", failing.schedule, failure.lines().next().unwrap_or_default());
+        let title = format!("{}: {}", Titled(&failing.schedule), failure.lines().next().unwrap_or_default());
         let recorder = Rc::new(Recorder::whole().titled(&title));
         let search = Search { rules: self.rules, max_schedules: 1, max_turns: 0, expect: None };
         let watch: [Rc<dyn Observer>; 1] = [recorder.clone()];

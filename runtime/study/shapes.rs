@@ -24,6 +24,24 @@ pub(crate) fn cut(text: &str, size: f64, room: f64) -> String {
     if short.chars().count() < 4 { String::new() } else { short + "…" }
 }
 
+/// The text in lines that fit, cut after so many.
+pub(crate) fn wrapped(text: &str, size: f64, room: f64, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().filter(|line| line.is_empty() || width_of(&format!("{line} {word}"), size) <= room);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1));
+        lines.push(rest.join(" "));
+    }
+    lines.iter().map(|line| cut(line, size, room)).collect()
+}
+
 /// XML has no words for control characters.
 fn printable(text: &str) -> String {
     let sign = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c };

@@ -197,7 +197,7 @@ impl<'a> Steering<'a> {
                 continue;
             }
             if self.drops_left > 0 {
-                let may_be_dropped = |(task, _): &(TaskId, _)| task.0 != 0 && self.watch.awaits(*task) > 0;
+                let may_be_dropped = |(task, _): &(TaskId, _)| task.0 != 0 && self.watch.awaits_something(*task);
                 candidates
                     .extend(tasks.roll().iter().filter(|task| may_be_dropped(task)).map(|task| Pick::Drop(task.0)));
             }
@@ -272,7 +272,10 @@ impl<'a> Steering<'a> {
                 self.steps += 1;
                 return None;
             }
-            Finding::Deadlock(deadlock) => Failure::deadlocked(deadlock),
+            Finding::Deadlock(deadlock) => {
+                inquest::tell(&deadlock);
+                Failure::deadlocked(deadlock)
+            }
             Finding::Unknown => {
                 let tasks = parts.scheduler.tasks().all();
                 let foreign = tasks.iter().filter(|task| task.waits_for == Some(Waits::Foreign));
@@ -292,7 +295,10 @@ impl<'a> Steering<'a> {
         let name = tasks.name(key);
         let (number, waits, site) =
             self.watch.awaits.borrow().get(&task).map_or((0, None, None), |a| (a.count, a.waits, a.site));
-        let waits = waits.map(|resource| resource.to_string());
+        let waits = waits.map(|resource| match resource.kind {
+            Waits::Turn => "its next turn, having given one away (yield_now)".to_owned(),
+            _ => resource.to_string(),
+        });
         self.dropped = Some(Dropped { task, name: name.map(Into::into), number, waits, site });
         tasks.cancel(key);
     }
@@ -333,9 +339,11 @@ struct Await {
 }
 
 impl Watch {
-    /// How many times this task has begun to wait.
-    fn awaits(&self, task: TaskId) -> u32 {
-        self.awaits.borrow().get(&task).map_or(0, |at| at.count)
+    /// Whether this task has begun to wait for something, and is not just a `JoinHandle` that was made a task. That one
+    /// waits for its task at a line of ours; whoever awaits a handle, at his own.
+    fn awaits_something(&self, task: TaskId) -> bool {
+        let is_handle = |at: &Await| at.waits.is_some_and(|what| what.kind == Waits::Task) && at.site.is_none();
+        self.awaits.borrow().get(&task).is_some_and(|at| !is_handle(at))
     }
 
     fn remember(&self, what: impl Hash) {

@@ -15,16 +15,26 @@ use svg::node::{Node, Text};
 
 use crate::study::layout::score;
 use crate::study::recording::{ClockKind, Outcome, Recording};
-use crate::study::score::{Arrow, Bar, Lane, Score, Shape, Sort, Who, width_of};
-use crate::study::shapes::{circle, cut, head_of_an_arrow, line, middle_text, px, rectangle, text, titled};
+use crate::study::score::{Arrow, Bar, Lane, Mark, Score, Shape, Sort, Who, first_line, width_of};
+use crate::study::shapes::{circle, cut, head_of_an_arrow, line, middle_text, px, rectangle, text, titled, wrapped};
 
 const MARGIN: f64 = 14.0;
-/// Title and explanation.
+/// The explanation, and above it a line of the title.
 const HEAD: f64 = 44.0;
+/// One more line of the title.
+const TITLE_LINE: f64 = 19.0;
+/// A title that needs more lines is cut.
+const MOST_TITLE_LINES: usize = 3;
+/// Its letters are bold, and a little wider for it.
+const TITLE_SIZE: f64 = 16.5;
 /// Above each strip: the time.
 const SCALE: f64 = 24.0;
 /// Names of tasks longer than this are cut.
 const LONGEST_LABEL: f64 = 190.0;
+/// What is said may be in bold, and is then a little wider than its letters of 11.
+const SAID_SIZE: f64 = 12.0;
+/// What is written behind the end of a lane and is longer than this is cut.
+const LONGEST_NOTES: f64 = 420.0;
 
 const STYLE: &str = include_str!("timeline.css");
 
@@ -50,16 +60,23 @@ struct Picture<'a> {
     recording: &'a Recording,
     /// Where the lanes begin.
     left: f64,
-    /// The height of one.
+    title: Vec<String>,
+    /// The height of one whose task holds one thing at a time.
     lane: f64,
     /// Whether lanes have a place for what their task holds.
     holds: bool,
-    /// Of each strip, where it begins, how many lanes it has, and which one of these each lane is. Lanes in which nothing
-    /// happens have no place there.
-    strips: Vec<(f64, usize, Vec<Option<usize>>)>,
+    strips: Vec<Strip>,
     drawn: Vec<Element>,
     width: f64,
     bottom: f64,
+}
+
+/// Where the lanes are of one strip.
+struct Strip {
+    top: f64,
+    bottom: f64,
+    /// From where to where each lane goes. Those in which nothing happens have no place.
+    lanes: Vec<Option<(f64, f64)>>,
 }
 
 impl<'a> Picture<'a> {
@@ -80,42 +97,73 @@ impl<'a> Picture<'a> {
                     30.0
                 }
             }
+            _ if holds => 27.0,
             _ => 22.0,
         };
         let widest = score.lanes.iter().map(label_width).fold(40.0, f64::max);
         let left = MARGIN + widest.min(LONGEST_LABEL) + 14.0;
         let width = (left + rightmost(score) + MARGIN).max(860.0);
-        let mut bottom = HEAD;
-        let mut strips = Vec::new();
-        for (from, to) in &score.strips {
-            let busy = busy_lanes(score, *from, *to);
-            let mut rows = 0;
-            let row_of = (0..score.lanes.len()).map(|lane| {
-                rows += usize::from(busy.contains(&lane));
-                busy.contains(&lane).then(|| rows - 1)
-            });
-            let row_of = row_of.collect();
-            strips.push((bottom + SCALE, rows, row_of));
-            bottom += SCALE + lane * rows as f64 + 14.0;
-        }
-        Picture { score, recording, left, lane, holds, strips, drawn: Vec::new(), width, bottom }
+        let title = if recording.title.is_empty() {
+            format!("A run of {}", count(recording.tasks.len(), "task"))
+        } else {
+            recording.title.clone()
+        };
+        let title = wrapped(&title, TITLE_SIZE, width - 2.0 * MARGIN, MOST_TITLE_LINES);
+        let bottom = HEAD + TITLE_LINE * (title.len() - 1) as f64;
+        let (strips, drawn) = (Vec::new(), Vec::new());
+        let mut picture = Picture { score, recording, left, title, lane, holds, strips, drawn, width, bottom };
+        score.strips.iter().for_each(|&(from, to)| picture.add_strip(from, to));
+        picture
     }
 
-    /// The upper edge of a lane in a strip, if it has a place there.
-    fn top(&self, strip: usize, lane: usize) -> Option<f64> {
-        let (top, _, row_of) = &self.strips[strip];
-        Some(top + self.lane * row_of[lane]? as f64)
+    /// Below those that are there.
+    fn add_strip(&mut self, from: f64, to: f64) {
+        let busy = busy_lanes(self.score, from, to);
+        let rows = rows(self.score, from, to);
+        let top = self.bottom + SCALE;
+        let mut bottom = top;
+        let place = |lane| {
+            busy.contains(&lane).then(|| {
+                let top = bottom;
+                // Of one row there is room for in any case.
+                bottom += self.lane + self.row() * rows[lane].saturating_sub(1) as f64;
+                (top, bottom)
+            })
+        };
+        let lanes = (0..self.score.lanes.len()).map(place).collect();
+        self.strips.push(Strip { top, bottom, lanes });
+        self.bottom = bottom + 14.0;
+    }
+
+    /// The upper edge of a lane in a strip, and its height, if it has a place there.
+    fn lane(&self, strip: usize, lane: usize) -> Option<(f64, f64)> {
+        self.strips[strip].lanes[lane].map(|(top, bottom)| (top, bottom - top))
     }
 
     /// From where to where a strip's lanes go.
     fn edges(&self, strip: usize) -> (f64, f64) {
-        let (top, rows, _) = &self.strips[strip];
-        (*top, top + self.lane * *rows as f64)
+        let Strip { top, bottom, .. } = &self.strips[strip];
+        (*top, *bottom)
     }
 
     /// The line in a lane on which things stand.
     fn middle(&self, strip: usize, lane: usize) -> Option<f64> {
-        Some(self.top(strip, lane)? + if self.holds { self.lane * 0.39 } else { self.lane / 2.0 })
+        // Below it there is what is held, above it a text, if a small one.
+        let down = match self.lane {
+            low if low < 30.0 && self.holds => 13.0,
+            lane if self.holds => lane * 0.39,
+            lane => lane / 2.0,
+        };
+        Some(self.lane(strip, lane)?.0 + down)
+    }
+
+    /// The height of something held, and of its row.
+    fn hold(&self) -> f64 {
+        if self.lane >= 48.0 { 11.0 } else { 3.0 }
+    }
+
+    fn row(&self) -> f64 {
+        self.hold() + 2.0
     }
 
     /// Half the height of a turn's bar.
@@ -145,18 +193,19 @@ impl<'a> Picture<'a> {
     }
 
     fn title(&mut self) {
-        let title = if self.recording.title.is_empty() {
-            format!("A run of {}", count(self.recording.tasks.len(), "task"))
-        } else {
-            self.recording.title.clone()
-        };
-        self.draw(text("ink title", MARGIN, 24.0, &title));
+        let mut group = Element::new("g");
+        let mut y = 24.0;
+        for line in &self.title {
+            group.append(text("ink title", MARGIN, y, line));
+            y += TITLE_LINE;
+        }
+        self.draw(titled(group, &self.recording.title));
         let clock = match self.recording.clock {
-            ClockKind::Virtual => "a virtual clock stands still while tasks run, and jumps when all of them wait",
+            ClockKind::Virtual => "a virtual clock stands still, and jumps when all tasks wait",
             ClockKind::Real => "what takes next to none of it is drawn without",
         };
         let order = format!("To the right: one step after another. Grey: time passes ({clock}).");
-        self.draw(text("faint small", MARGIN, 41.0, &order));
+        self.draw(text("faint small", MARGIN, y - 2.0, &order));
     }
 
     fn lanes(&mut self) {
@@ -171,8 +220,8 @@ impl<'a> Picture<'a> {
     }
 
     fn label(&mut self, strip: usize, nr: usize, lane: &Lane) {
-        let (height, width) = (self.lane, self.width);
-        let Some(top) = self.top(strip, nr) else { return };
+        let width = self.width;
+        let Some((top, height)) = self.lane(strip, nr) else { return };
         if nr % 2 == 1 {
             self.draw(rectangle("even", 0.0, top, width, height, 0.0));
         }
@@ -187,8 +236,8 @@ impl<'a> Picture<'a> {
             },
         );
         let name = cut(&lane.label, 12.0, LONGEST_LABEL);
-        let two_lines = height >= 30.0 && !lane.below.is_empty();
-        let middle = top + height / 2.0;
+        let two_lines = self.lane >= 30.0 && !lane.below.is_empty();
+        let middle = top + self.lane / 2.0;
         group.append(text("ink label", MARGIN, if two_lines { middle - 1.0 } else { middle + 4.0 }, &name));
         if two_lines {
             group.append(text("faint small", MARGIN, middle + 12.0, &cut(&lane.below, 11.0, LONGEST_LABEL)));
@@ -261,11 +310,11 @@ impl<'a> Picture<'a> {
                 }
             }
             Shape::Hold => {
-                let high = if self.lane >= 48.0 { 11.0 } else { 3.0 };
-                group.append(rectangle("hold", x, y + half + 3.0, long, high, 2.0));
+                let (high, top) = (self.hold(), y + half + 3.0 + self.row() * bar.row as f64);
+                group.append(rectangle("hold", x, top, long, high, 2.0));
                 if high > 9.0 {
                     let held = cut(&format!("has {}", bar.text), 9.0, long - 6.0);
-                    group.append(text("on tiny", x + 4.0, y + half + 11.5, &held));
+                    group.append(text("on tiny", x + 4.0, top + 8.5, &held));
                 }
             }
         }
@@ -310,21 +359,46 @@ impl<'a> Picture<'a> {
             let Some(y) = self.middle(strip, mark.lane) else { continue };
             let (class, said) = match mark.sort {
                 Sort::Note => ("ink", ""),
+                Sort::Verdict => ("bad", ""),
                 Sort::Ended(Outcome::Returned) => ("good", "returned"),
                 Sort::Ended(Outcome::Panicked) => ("bad", "panicked"),
                 Sort::Ended(Outcome::Cancelled) => ("off", "cancelled"),
             };
-            let ends = mark.sort != Sort::Note;
+            let ends = !said.is_empty();
             let dot = if ends { x + 5.0 } else { x };
             let mut group = Element::new("g");
             group.append(circle(class, dot, y, if ends { 3.5 } else { 2.5 }));
-            // In low lanes the colour of an end has to do.
-            let words = if mark.text.is_empty() && (self.lane >= 30.0 || class != "good") { said } else { &mark.text };
-            let room = self.width - MARGIN - dot - 6.0;
-            group.append(text(&format!("{class} small halo"), dot + 6.0, y + 4.0, &cut(words, 11.0, room)));
-            let separator = if said.is_empty() || mark.text.is_empty() { "" } else { ": " };
-            self.draw(titled(group, &format!("{said}{separator}{}", mark.text)));
+            let right = self.width - MARGIN;
+            let mut pen = dot + 6.0;
+            for (class, words) in self.words(mark, class, said) {
+                let words = cut(&words, SAID_SIZE, (right - pen).min(LONGEST_NOTES));
+                group.append(text(&format!("{class} small halo"), pen, y + 4.0, &words));
+                pen += width_of(&words, SAID_SIZE) + 4.0;
+            }
+            let all = [said, &mark.text, &mark.notes].into_iter().filter(|words| !words.is_empty());
+            self.draw(titled(group, &all.collect::<Vec<_>>().join(": ")));
         }
+    }
+
+    /// What is written beside a mark, each with its class: how it ended, and what was said.
+    fn words(&self, mark: &Mark, class: &'static str, said: &str) -> Vec<(&'static str, String)> {
+        if mark.sort == Sort::Verdict {
+            return vec![("bad verdict", first_line(&mark.text))];
+        }
+        if said.is_empty() {
+            return vec![("ink note", first_line(&mark.text))];
+        }
+        let mut words = Vec::new();
+        if !mark.text.is_empty() {
+            words.push((class, format!("{said}: {}", first_line(&mark.text))));
+        } else if self.lane >= 30.0 || class != "good" {
+            // In low lanes the colour of a good end has to do.
+            words.push((class, said.to_owned()));
+        }
+        if !mark.notes.is_empty() {
+            words.push(("ink note", mark.notes.clone()));
+        }
+        words
     }
 
     /// What the shapes and colours mean, of those that are there; and what is not there.
@@ -349,6 +423,10 @@ impl<'a> Picture<'a> {
                 });
             }
         }
+        let says = |mark: &Mark| mark.sort == Sort::Note || !mark.notes.is_empty();
+        if score.marks.iter().any(says) {
+            self.explain(&mut pen, "what was said", |x, y| text("ink note small", x, y, "abc"));
+        }
         for (spawns, class, words) in [(true, "spawns", "makes a task, or gives work"), (false, "wakes", "wakes")] {
             if score.arrows.iter().any(|arrow| arrow.spawns == spawns) {
                 self.explain(&mut pen, words, |x, y| {
@@ -365,6 +443,10 @@ impl<'a> Picture<'a> {
         if score.tasks_left > 0 {
             missing.push(format!("{} without a lane", count(score.tasks_left, "task")));
         }
+        if score.holds_left > 0 {
+            let locks = count(score.holds_left, "lock or permit").replace("lock or permits", "locks or permits");
+            missing.push(format!("{locks} of a task that holds many"));
+        }
         if score.steps_left > 0 {
             missing.push(format!("{} after the end of this picture", count(score.steps_left, "step")));
         }
@@ -374,8 +456,10 @@ impl<'a> Picture<'a> {
         }
         if !missing.is_empty() {
             let said = format!("Not drawn: {}.", missing.join("; "));
-            self.draw(text("bad small", MARGIN, y + 20.0, &said));
-            self.bottom += 18.0;
+            for said in wrapped(&said, 11.0, self.width - 2.0 * MARGIN, MOST_TITLE_LINES) {
+                self.bottom += 18.0;
+                self.draw(text("bad small", MARGIN, self.bottom - 6.0, &said));
+            }
         }
     }
 
@@ -417,10 +501,21 @@ fn place(score: &Score, at: f64) -> (usize, f64) {
 fn rightmost(score: &Score) -> f64 {
     let ends = score.strips.iter().map(|(from, to)| to - from + 10.0);
     let words = score.marks.iter().map(|mark| {
-        let least = if mark.sort == Sort::Note { 0.0 } else { width_of("cancelled", 11.0) };
-        place(score, mark.at).1 + 18.0 + width_of(&mark.text, 11.0).clamp(least, 150.0)
+        let least = if matches!(mark.sort, Sort::Ended(_)) { width_of("cancelled: ", SAID_SIZE) + 4.0 } else { 0.0 };
+        let long = |text: &str| width_of(&first_line(text), SAID_SIZE).min(LONGEST_NOTES);
+        place(score, mark.at).1 + 18.0 + least + long(&mark.text) + long(&mark.notes)
     });
-    ends.chain(words).fold(0.0, f64::max)
+    let times = score.gaps.iter().map(|gap| place(score, gap.to).1 + 2.0 + width_of(&gap.until, 11.0));
+    ends.chain(words).chain(times).fold(0.0, f64::max)
+}
+
+/// How many rows each lane needs there for what its task holds.
+fn rows(score: &Score, from: f64, to: f64) -> Vec<usize> {
+    let mut rows = vec![0; score.lanes.len()];
+    for bar in score.bars.iter().filter(|bar| bar.shape == Shape::Hold && bar.from < to && bar.to > from) {
+        rows[bar.lane] = rows[bar.lane].max(bar.row + 1);
+    }
+    rows
 }
 
 /// Lanes that something happens in; of a picture in one strip, all.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::study::recording::{Actor, Behind, ClockKind, Recording, Site, What, Which};
+use crate::study::score::first_line;
 
 /// Row numbers of threads begin here; those of tasks are one more than the task's.
 const THREADS: u64 = 1 << 31;
@@ -118,7 +119,7 @@ impl Trace<'_> {
                 let words = format!("gives {} back", self.recording.resource_label(*resource));
                 self.instant(ts, row_of(*by), &words, json!({}));
             }
-            What::Noted { by, text } => self.instant(ts, row_of(*by), text, json!({})),
+            What::Noted { by, text } => self.instant(ts, row_of(*by), &first_line(text), json!({ "text": text })),
             What::Unread { task, text, .. } => self.instant(ts, row_of_task(*task), text, json!({})),
             What::Began { thread, job, text } => {
                 let name = job.map_or_else(|| text.clone(), |job| self.recording.resource_label(job));

@@ -25,6 +25,11 @@ const probe = {
       source: document.querySelector("#source .here")?.textContent || "",
       caption: document.querySelector("#caption").textContent,
       count: document.querySelector("#count").textContent,
+      panels: all("section[id^=panel]", (panel) => (panel.offsetParent === null ? "" : panel.id.slice(6))).filter(Boolean),
+      reasons: all("#tasks .reason", (reason) => reason.textContent).filter(Boolean),
+      holders: all("#locks .holders", (holders) => holders.textContent),
+      loop: document.querySelector("#loop").textContent,
+      tasks: document.querySelector("#panel-tasks h2").textContent,
     };
   },
 

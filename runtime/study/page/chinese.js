@@ -12,6 +12,7 @@ WORDS.zh = {
     wheelHint: "每条 64 槽；灰色是现在",
     locks: "锁与排队",
     world: "套接字与线程",
+    threads: "线程",
     output: "目前的输出",
     events: "全部事件",
     first: "回到开头（Home）",
@@ -39,8 +40,11 @@ WORDS.zh = {
     holds: "持有者",
     free: "空闲",
     onItsWay: "正交给队首",
+    tooFew: "没有谁持有，但许可不够给队首：要有谁来增加许可",
     inLine: "排队",
     noWorld: "没有打开的套接字，线程里也没有闭包。",
+    noneKnown: "就保留的事件来看，没有。",
+    noThreads: "还没有线程开始做事。",
     noOutput: "还没有。程序用 roundel::study::note 在这里说话。",
     noSource: "这一步不涉及哪一行。",
     unreadable: "写这个页面时读不到这个文件的内容。",
@@ -52,7 +56,7 @@ WORDS.zh = {
     countedFrom: "槽位从记录开始时数起。",
     clock: { virtual: "虚拟时钟", real: "真实时钟" },
   },
-  stages: { waiting: "等待", ready: "就绪", running: "运行", done: "跑完", finished: "结束" },
+  stages: { waiting: "等待", ready: "就绪", running: "运行", done: "跑完", finished: "结束", unknown: "未知" },
   outcomes: { returned: "已返回", panicked: "已崩溃", cancelled: "已取消" },
   ends: { returned: "它有了结果", panicked: "它崩溃了", cancelled: "它被取消了" },
   kinds: {
@@ -74,12 +78,14 @@ WORDS.zh = {
   ],
   count: (n, total) => `第 ${n} / ${total} 个事件`,
   moreTasks: (n) => `另有 ${n} 个`,
+  nTasksKnown: (live, all) => `已知 ${all} 个，${live} 个未结束`,
   nTasks: (live, all) => `共 ${all} 个，${live} 个未结束`,
   lost: (n) => `最早的 ${n} 个事件没有保留：之前的情况不得而知。`,
   levelWidth: (text) => `每槽 ${text}`,
   dueIn: (nanos) => (nanos <= 0 ? "已到期" : `${duration(nanos)} 后`),
   loop: {
     before: "循环尚未启动。",
+    underWay: "循环早已在运行。",
     running: (who) => say`循环让 ${who} 运行。`,
     parked: (limit) => (limit === null ? "循环在睡眠，直到有事发生。" : `循环在睡眠，最多 ${duration(limit)}。`),
     choosing: "循环在看下一步做什么。",
@@ -94,6 +100,7 @@ WORDS.zh = {
     ["套接字与线程", "循环交给系统去做的事，它自己不停下来。"],
   ],
   begin: "第一个事件之前。按 → 键或播放按钮，看循环怎样工作。",
+  beginThreads: "第一个事件之前。按 → 键或播放按钮，看线程怎样工作。",
   caption: {
     spawned(e, o) {
       if (e.task === 0) return say`循环启动。交给 block_on 的 future 成为任务 ${task(0)}。`;
@@ -113,7 +120,7 @@ WORDS.zh = {
       return say`${o.by} 促成了 ${task(e.task)} 所等的事。${end}`;
     },
     poll_started(e, o) {
-      if (o.polls <= 1) return say`循环从队列里取出 ${task(e.task)}，让它第一次运行。`;
+      if (o.isFirst) return say`循环从队列里取出 ${task(e.task)}，让它第一次运行。`;
       return say`循环从队列里取出 ${task(e.task)}：它从上次停下的 await 处接着跑。`;
     },
     poll_ended(e, o) {
@@ -132,9 +139,9 @@ WORDS.zh = {
     closed: (e) => say`${thing(e.socket)} 关闭了。`,
     submitted: (e, o) => say`${o.by} 把 ${thing(e.job)} 交给线程，循环就不必停下来等它。`,
     answered: (e) => say`${thing(e.job)} 的结果到了循环这里。`,
-    began: (e, o) => say`${o.thread} 开始做 ${e.job ? thing(e.job) : quote(e.text)}。循环不等它。`,
+    began: (e, o) => say`${o.thread} 开始做 ${e.job ? thing(e.job) : quote(e.text)}。${o.hasLoop ? "循环不等它。" : ""}`,
     ended: (e, o) => say`${o.thread} 做完了${e.job ? say` ${thing(e.job)}` : ""}。`,
-    noted: (e, o) => say`${o.by} 说：${quote(e.text)}`,
+    noted: (e, o) => say`${o.by} 说：${quoteFirstLine(e.text)}`,
     closing: () => say`循环走到了终点，丢弃剩下的任务。`,
     parked: (e) => (e.limit === null
       ? say`没有就绪的任务。循环睡眠，直到套接字或线程有消息。`
@@ -150,11 +157,12 @@ WORDS.zh = {
     lock: (w, o) => (o.holders.length
       ? say`${thing(w.resource)}，它在 ${o.holders} 手里`
       : say`${thing(w.resource)}，它正要交给队首`),
-    semaphore: (w, o) => (o.holders.length
-      ? say`${thing(w.resource)} 的许可，它在 ${o.holders} 手里`
-      : say`${thing(w.resource)} 的许可`),
+    semaphore(w, o) {
+      if (o.holders.length) return say`${thing(w.resource)} 的许可，它在 ${o.holders} 手里`;
+      return say`${thing(w.resource)} 的许可${o.last.length ? say`，最后拿到它的是 ${o.last}` : ""}`;
+    },
     task: (w, o) => (o.task === null ? say`一个任务结束` : say`${task(o.task)} 结束`),
-    children: (w) => say`${thing(w.resource)} 的成员都结束`,
+    children: (w) => say`它的任务都结束（${thing(w.resource)}）`,
     socket: (w) => say`${thing(w.resource)} 就绪`,
     thread: (w) => say`${thing(w.resource)} 的结果`,
     event: (w) => say`${thing(w.resource)} 被设置`,
@@ -181,9 +189,9 @@ WORDS.zh = {
     closed: (e) => say`${thing(e.socket)} 关闭`,
     submitted: (e) => say`${thing(e.job)} 交给线程`,
     answered: (e) => say`${thing(e.job)} 有结果`,
-    began: (e, o) => say`${o.thread} 开始`,
+    began: (e, o) => say`${o.thread} 开始 ${e.job ? thing(e.job) : quote(e.text)}`,
     ended: (e, o) => say`${o.thread} 做完`,
-    noted: (e) => say`${quote(e.text)}`,
+    noted: (e, o) => say`${e.by.lane ? o.by + "：" : ""}${quoteFirstLine(e.text)}`,
     closing: () => say`循环关闭`,
     parked: () => say`循环睡眠`,
     unparked: () => say`循环醒来`,

@@ -130,10 +130,12 @@ function factsOf(view, event) {
     by: actorPiece(view, event.by),
     taskBy: taskBy(event.by ?? null),
     thread: "thread" in event ? view.names.thread(event.thread, words) : "",
+    hasLoop: view.hasLoop,
   };
   if ("task" in event) {
     const about = taskOf(state, event.task);
-    Object.assign(facts, { polls: about.polls, isNew: about.polls === 0, isReady: about.stage === "ready" });
+    const isFirst = about.polls <= 1 && !about.isElder;
+    Object.assign(facts, { isFirst, isNew: isNew(about), isReady: about.stage === "ready" });
   }
   if (event.event === "released") facts.first = thingOf(state, event.resource).line[0];
   if (event.event === "waiting") facts.reason = reasonPieces(view, event);
@@ -143,20 +145,26 @@ function factsOf(view, event) {
 function reasonPieces(view, wait) {
   const { behind } = wait;
   const deadline = deadlineOf(wait);
-  const holders = holdersFor(view.state, wait);
-  const named = holders.slice(0, MOST_HOLDERS_NAMED).map((holder) => actorPiece(view, holder.who));
-  const others = holders.length > MOST_HOLDERS_NAMED ? [view.words.others] : [];
   const facts = {
     deadline,
     left: deadline === null ? 0 : deadline - view.state.at,
-    holders: [...joined(named, view.words.comma), ...others],
+    holders: holderPieces(view, holdersFor(view.state, wait)),
+    last: holderPieces(view, behind.holders || []),
     task: behind.task ?? null,
   };
   return (view.words.reason[wait.resource.kind] || view.words.reason.foreign)(wait, facts);
 }
 
-/* Who has what a wait is for, newest first: by what was seen since, or else as the waiter was told. */
+function holderPieces(view, holders) {
+  const named = holders.slice(0, MOST_HOLDERS_NAMED).map((holder) => actorPiece(view, holder.who));
+  const others = holders.length > MOST_HOLDERS_NAMED ? [view.words.others] : [];
+  return [...joined(named, view.words.comma), ...others];
+}
+
+/* Who has what a wait is for, newest first: by what was seen since, or else as the waiter was told. Of a semaphore he
+ * is told who took permits last, who may have them no more. */
 function holdersFor(state, wait) {
   const seen = state.things.get(keyOf(wait.resource));
-  return seen && seen.holders.length > 0 ? seen.holders.slice().reverse() : wait.behind.holders || [];
+  if (seen && seen.holders.length > 0) return seen.holders.slice().reverse();
+  return wait.resource.kind === "semaphore" ? [] : wait.behind.holders || [];
 }

@@ -12,6 +12,7 @@ WORDS.en = {
     wheelHint: "64 slots a strip; grey is now",
     locks: "Locks and lines",
     world: "Sockets and threads",
+    threads: "Threads",
     output: "Output so far",
     events: "All events",
     first: "To the beginning (Home)",
@@ -39,8 +40,11 @@ WORDS.en = {
     holds: "held by",
     free: "free",
     onItsWay: "on its way to the first in line",
+    tooFew: "nobody holds it, and there are too few permits for the first in line: somebody has to add some",
     inLine: "in line",
     noWorld: "No socket is open, no closure is in a thread.",
+    noneKnown: "Nothing, as far as the events kept tell.",
+    noThreads: "No thread has begun anything yet.",
     noOutput: "Nothing yet. A program says something here by roundel::study::note.",
     noSource: "No line is concerned.",
     unreadable: "The text of this file was not at hand when the page was written.",
@@ -52,12 +56,12 @@ WORDS.en = {
     countedFrom: "Slots are counted from the beginning of the recording.",
     clock: { virtual: "virtual clock", real: "real clock" },
   },
-  stages: { waiting: "waiting", ready: "ready", running: "running", done: "done", finished: "finished" },
+  stages: { waiting: "waiting", ready: "ready", running: "running", done: "done", finished: "finished", unknown: "unknown" },
   outcomes: { returned: "returned", panicked: "panicked", cancelled: "cancelled" },
   ends: { returned: "it has its result", panicked: "it panicked", cancelled: "it was cancelled" },
   kinds: {
     foreign: "something", turn: "turn", timer: "timer", socket: "socket", thread: "closure", task: "task",
-    children: "family", lock: "Lock", semaphore: "Semaphore", event: "Event", condition: "Condition",
+    children: "group", lock: "Lock", semaphore: "Semaphore", event: "Event", condition: "Condition",
     barrier: "Barrier", queue: "Queue", oneshot: "oneshot", once_cell: "OnceCell",
   },
   actors: { outside: "code outside", timer: "a timer", socket: "a socket", thread: "another thread", loop: "the loop" },
@@ -75,11 +79,13 @@ WORDS.en = {
   count: (n, total) => `event ${n} of ${total}`,
   moreTasks: (n) => `and ${n} more`,
   nTasks: (live, all) => `${live} alive of ${all}`,
+  nTasksKnown: (live, all) => `${live} alive of ${all} known`,
   lost: (n) => `The first ${n} events were not kept: what happened before is not known.`,
   levelWidth: (text) => `${text} a slot`,
   dueIn: (nanos) => (nanos <= 0 ? "due" : `in ${duration(nanos)}`),
   loop: {
     before: "The loop has not started yet.",
+    underWay: "The loop has been under way for some time.",
     running: (who) => say`The loop gives ${who} its turn.`,
     parked: (limit) =>
       (limit === null ? "The loop sleeps until something happens." : `The loop sleeps, ${duration(limit)} at most.`),
@@ -95,6 +101,7 @@ WORDS.en = {
     ["Sockets and threads", "what the loop leaves to the system, and goes on meanwhile."],
   ],
   begin: "Before the first event. Go on with → or with the play button, and watch the loop work.",
+  beginThreads: "Before the first event. Go on with → or with the play button, and watch the threads work.",
   caption: {
     spawned(e, o) {
       if (e.task === 0) return say`The loop starts. The future given to block_on becomes the task ${task(0)}.`;
@@ -114,7 +121,7 @@ WORDS.en = {
       return say`${o.by} brings about what ${task(e.task)} waits for. ${end}`;
     },
     poll_started(e, o) {
-      if (o.polls <= 1) return say`The loop takes ${task(e.task)} out of the queue and runs it for the first time.`;
+      if (o.isFirst) return say`The loop takes ${task(e.task)} out of the queue and runs it for the first time.`;
       return say`The loop takes ${task(e.task)} out of the queue: it goes on from the await where it paused.`;
     },
     poll_ended(e, o) {
@@ -135,9 +142,12 @@ WORDS.en = {
     submitted: (e, o) =>
       say`${o.by} hands ${thing(e.job)} to a thread, so that the loop need not stand still for it.`,
     answered: (e) => say`The result of ${thing(e.job)} has arrived at the loop.`,
-    began: (e, o) => say`${o.thread} begins ${e.job ? thing(e.job) : quote(e.text)}. The loop does not wait for it.`,
+    began(e, o) {
+      const begins = say`${o.thread} begins ${e.job ? thing(e.job) : quote(e.text)}.`;
+      return o.hasLoop ? say`${begins} The loop does not wait for it.` : begins;
+    },
     ended: (e, o) => say`${o.thread} is done${e.job ? say` with ${thing(e.job)}` : ""}.`,
-    noted: (e, o) => say`${o.by} says: ${quote(e.text)}`,
+    noted: (e, o) => say`${o.by} says: ${quoteFirstLine(e.text)}`,
     closing: () => say`The loop comes to its end, and drops the tasks that are left.`,
     parked: (e) => (e.limit === null
       ? say`No task is ready. The loop sleeps until a socket or a thread has something for it.`
@@ -153,11 +163,12 @@ WORDS.en = {
     lock: (w, o) => (o.holders.length
       ? say`${thing(w.resource)}, which ${o.holders} holds`
       : say`${thing(w.resource)}, which is on its way to the next in line`),
-    semaphore: (w, o) => (o.holders.length
-      ? say`a permit of ${thing(w.resource)}, held by ${o.holders}`
-      : say`a permit of ${thing(w.resource)}`),
+    semaphore(w, o) {
+      if (o.holders.length) return say`a permit of ${thing(w.resource)}, held by ${o.holders}`;
+      return say`a permit of ${thing(w.resource)}${o.last.length ? say`, which ${o.last} took last` : ""}`;
+    },
     task: (w, o) => (o.task === null ? say`a task to finish` : say`${task(o.task)} to finish`),
-    children: (w) => say`the tasks of ${thing(w.resource)} to finish`,
+    children: (w) => say`its tasks to finish (${thing(w.resource)})`,
     socket: (w) => say`${thing(w.resource)} to be ready`,
     thread: (w) => say`the result of ${thing(w.resource)}`,
     event: (w) => say`${thing(w.resource)} to be set`,
@@ -184,9 +195,9 @@ WORDS.en = {
     closed: (e) => say`${thing(e.socket)} closes`,
     submitted: (e) => say`${thing(e.job)} to a thread`,
     answered: (e) => say`${thing(e.job)} answered`,
-    began: (e, o) => say`${o.thread} begins`,
+    began: (e, o) => say`${o.thread} begins ${e.job ? thing(e.job) : quote(e.text)}`,
     ended: (e, o) => say`${o.thread} is done`,
-    noted: (e) => say`${quote(e.text)}`,
+    noted: (e, o) => say`${e.by.lane ? o.by + ": " : ""}${quoteFirstLine(e.text)}`,
     closing: () => say`the loop closes`,
     parked: () => say`the loop sleeps`,
     unparked: () => say`the loop wakes`,

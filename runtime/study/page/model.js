@@ -21,8 +21,9 @@ const WHEEL_SLOTS = 64;
 /* The seven working steps of an event loop, of which an event belongs to one. */
 const START = 1, QUEUE = 2, PAUSE = 3, RUN = 4, NEWS = 5, RESUME = 6, REPEAT = 7;
 
-function blankState() {
-  return {
+/* Of a recording whose beginning was lost, the tasks that it names and does not see made are there from the start. */
+function blankState(recording) {
+  const state = {
     position: 0,          /* how many events have happened */
     at: 0,                /* nanoseconds on the loop's clock */
     step: 0,              /* which of the seven */
@@ -40,7 +41,18 @@ function blankState() {
     parked: null,         /* { limit } while the loop waits for the world */
     firedUpTo: -1,        /* the tick up to which the wheel has handed out its timers */
     closing: false,
+    isWhole: recording.lost === 0,
   };
+  for (const { id, name, site } of eldersOf(recording)) {
+    state.tasks.set(id, { ...newTask(id, name, site, null), stage: "unknown", isElder: true });
+  }
+  return state;
+}
+
+function eldersOf({ lost, tasks, steps }) {
+  if (lost === 0) return [];
+  const made = new Set(steps.filter((step) => step.event === "spawned").map((step) => step.task));
+  return tasks.filter((task) => !made.has(task.id));
 }
 
 function copyOf(state) {
@@ -81,7 +93,7 @@ const HAPPEN = {
   poll_started(state, event) {
     leaveQueue(state, event.task);
     const { polls } = taskOf(state, event.task);
-    state.turnStep = polls === 0 ? RUN : RESUME;
+    state.turnStep = isNew(taskOf(state, event.task)) ? RUN : RESUME;
     state.running = event.task;
     change(state, event.task, { stage: "running", polls: polls + 1, waits: [] });
   },
@@ -90,6 +102,7 @@ const HAPPEN = {
     if (id === null) return;
     const { resource, site, behind } = event;
     change(state, id, { waits: [...taskOf(state, id).waits, { resource, site, behind }] });
+    learnHolders(state, resource, behind);
     joinLine(state, resource, id);
   },
   poll_ended(state, event) {
@@ -102,12 +115,12 @@ const HAPPEN = {
   },
   acquired(state, event) {
     const thing = thingOf(state, event.resource);
-    putThing(state, { ...thing, holders: [...thing.holders, { who: event.by, site: event.site }] });
+    putThing(state, { ...thing, isKnown: true, holders: [...thing.holders, { who: event.by, site: event.site }] });
     if (taskBy(event.by) !== null) leaveLine(state, keyOf(event.resource), taskBy(event.by));
   },
   released(state, event) {
     const thing = thingOf(state, event.resource);
-    putThing(state, { ...thing, holders: withoutHolder(thing.holders, event.by) });
+    putThing(state, { ...thing, isKnown: true, holders: withoutHolder(thing.holders, event.by) });
   },
   finished(state, event) {
     leaveQueue(state, event.task);
@@ -155,7 +168,7 @@ const HAPPEN = {
 function stepOf(state, event) {
   switch (event.event) {
     case "spawned": return event.task === 0 ? START : QUEUE;
-    case "woken": return taskOf(state, event.task).polls === 0 ? QUEUE : NEWS;
+    case "woken": return isNew(taskOf(state, event.task)) ? QUEUE : NEWS;
     case "poll_started": return state.turnStep;
     case "waiting": return PAUSE;
     case "poll_ended": return event.pending ? PAUSE : REPEAT;
@@ -184,14 +197,20 @@ function taskOf(state, id) {
 function newTask(id, name, site, by) {
   return {
     id, name, site, by,
-    stage: "waiting",     /* or ready, running, done, finished */
+    stage: "waiting",     /* or ready, running, done, finished; of an elder that was not heard of yet, unknown */
     polls: 0,
+    isElder: false,       /* made before the first event that was kept */
     waits: [],            /* what it said in its last turn */
     lines: [],            /* the keys of the things in whose lines it stands */
     seenAt: site,         /* the line it was last seen at */
     outcome: null,
     wokenBy: null,
   };
+}
+
+/* Whether it has not had a turn yet. Of an elder nobody knows; it most likely had. */
+function isNew(task) {
+  return task.polls === 0 && !task.isElder;
 }
 
 function change(state, id, news) {
@@ -225,6 +244,13 @@ function putThing(state, thing) {
   state.things.set(keyOf(thing.which), thing);
 }
 
+/* Of a lock that was taken before the first event that was kept, a waiter says who has it. */
+function learnHolders(state, which, behind) {
+  const thing = thingOf(state, which);
+  if (which.kind !== "lock" || thing.isKnown || !behind.holders) return;
+  putThing(state, { ...thing, isKnown: true, holders: behind.holders.slice().reverse() });
+}
+
 function joinLine(state, which, id) {
   if (HAS_NO_LINE.has(which.kind)) return;
   const thing = thingOf(state, which);
@@ -249,10 +275,10 @@ function leaveLines(state, id) {
 }
 
 /* A lock that nobody holds goes to the first in line, who is woken for it. Who is first and was not woken has given
- * the wait up in the very turn in which he said it. */
+ * the wait up in the very turn in which he said it. (Who is first is not known where the beginning was lost.) */
 function forgetGivenUpLocks(state, id) {
   const { stage, waits } = taskOf(state, id);
-  if (stage !== "waiting" || waits.length === 0) return;
+  if (!state.isWhole || stage !== "waiting" || waits.length === 0) return;
   const isGivenUp = ({ resource }) => {
     const { holders, line } = thingOf(state, resource);
     return resource.kind === "lock" && holders.length === 0 && line[0] === id;
@@ -308,12 +334,13 @@ function tickNow(state) {
 /* ---- All positions ---- */
 
 class Film {
-  constructor(events) {
+  constructor(recording) {
+    const events = recording.steps;
     this.events = events;
     this.spacing = Math.max(CHECKPOINT_EVERY, Math.ceil(events.length / CHECKPOINTS));
     this.notes = positionsOf(events, "noted");
-    this.checkpoints = [blankState()];
-    this.state = blankState();
+    this.checkpoints = [blankState(recording)];
+    this.state = blankState(recording);
   }
 
   get length() {
@@ -337,6 +364,13 @@ class Film {
     apply(this.state, this.events[this.state.position]);
     if (this.state.position === this.checkpoints.length * this.spacing) this.checkpoints.push(copyOf(this.state));
   }
+}
+
+/* Whether a loop was recorded, and not only threads with lanes of their own. */
+function hasLoop({ steps }) {
+  const isOfThread = ({ event, by, job }) =>
+    (event === "noted" && by.lane !== undefined) || ((event === "began" || event === "ended") && !job);
+  return steps.length === 0 || !steps.every(isOfThread);
 }
 
 /* The positions after the events of one kind. */

@@ -17,6 +17,7 @@ const page = {
   film: null,
   names: null,
   list: null,
+  hasLoop: true,
   words: WORDS.en,
   position: 0,
   playing: null,     /* the timer that goes on with it */
@@ -25,9 +26,11 @@ const page = {
 function begin() {
   page.recording = JSON.parse($("recording").textContent);
   page.sources = JSON.parse($("sources").textContent);
-  page.film = new Film(page.recording.steps);
+  page.film = new Film(page.recording);
   page.names = new Names(page.recording);
   page.list = new EventList($("events"), goTo);
+  page.hasLoop = hasLoop(page.recording);
+  document.body.classList.toggle("no-loop", !page.hasLoop);
   $("slider").max = page.film.length;
   listen();
   speak(navigator.language.startsWith("zh") ? "zh" : "en");
@@ -63,8 +66,8 @@ function goTo(position) {
 
 function show() {
   const state = page.film.at(page.position);
-  const { film, words, names, sources, recording } = page;
-  const view = { state, film, words, names, sources, recording };
+  const { film, words, names, sources, recording, hasLoop } = page;
+  const view = { state, film, words, names, sources, recording, hasLoop };
   for (const drawPanel of PANELS) drawPanel(view);
   page.list.draw(view);
   $("slider").value = page.position;

@@ -1,6 +1,6 @@
 /* The panels: one function draws one part of the page from a state.
  *
- *   view = { state, film, words, names, sources, recording }  -->  the elements inside one panel
+ *   view = { state, film, words, names, sources, recording, hasLoop }  -->  the elements inside one panel
  *
  * Promises: a panel shows the state and nothing else; a long list is cut, and says how much is left out.
  * Does not know: how the state came about, or what the buttons do.
@@ -20,7 +20,7 @@ const LINES_AROUND = 5;
 
 function drawCaption(view) {
   const { state, film, words } = view;
-  if (state.position === 0) return fill("caption", lostText(view), words.begin);
+  if (state.position === 0) return fill("caption", lostText(view), view.hasLoop ? words.begin : words.beginThreads);
   const event = film.events[state.position - 1];
   const caption = words.caption[event.event] || words.caption.unknown;
   fill("caption", draw(view, capitalised(caption(event, factsOf(view, event)))));
@@ -33,6 +33,11 @@ function capitalised([first, ...rest]) {
 
 function lostText({ recording, words }) {
   return recording.lost > 0 ? words.lost(recording.lost) + " " : "";
+}
+
+/* What an empty panel says. */
+function nothing({ recording, words }, text) {
+  return faint(recording.lost > 0 ? words.page.noneKnown : text);
 }
 
 function drawClock(view) {
@@ -71,8 +76,8 @@ function drawQueue(view) {
     element("p", { id: "loop" }, draw(view, whatTheLoopDoes(view))));
 }
 
-function whatTheLoopDoes({ state, words }) {
-  if (state.position === 0) return words.loop.before;
+function whatTheLoopDoes({ state, words, recording }) {
+  if (state.position === 0) return recording.lost > 0 ? words.loop.underWay : words.loop.before;
   if (state.parked) return words.loop.parked(state.parked.limit);
   if (state.running !== null) return words.loop.running(task(state.running));
   return state.closing ? words.loop.closing : words.loop.choosing;
@@ -93,7 +98,8 @@ function drawTasks(view) {
     rows.length ? head : guide(view),
     rows.map((one) => taskRow(view, one)),
     left > 0 ? faint(words.moreTasks(left)) : null);
-  heading("panel-tasks", words.page.tasks, all.length ? words.nTasks(live.length, all.length) : "");
+  const counted = view.recording.lost > 0 ? words.nTasksKnown : words.nTasks;
+  heading("panel-tasks", words.page.tasks, all.length ? counted(live.length, all.length) : "");
   const about = document.querySelector("#tasks .about");
   if (about) bringIntoSight(document.getElementById("tasks"), about.offsetTop, about.offsetHeight);
 }
@@ -131,7 +137,7 @@ function taskRow(view, one) {
     element("span", {}, chip(view, one.id)),
     element("span", { className: "stage " + (one.outcome || stage) }, label),
     element("span", { className: "reason" }, taskReason(view, one, stage)),
-    element("span", { className: "turns", title: words.page.turns }, String(one.polls)),
+    element("span", { className: "turns", title: words.page.turns }, one.polls + (one.isElder ? "+" : "")),
     element("span", {}, siteMark(one.site)));
   row.classList.toggle("about", one.id === taskConcerned(view));
   return row;
@@ -192,7 +198,7 @@ function slotMarks(view, timers) {
 
 function deadlineList(view, timers) {
   const { state, words } = view;
-  if (timers.length === 0) return faint(words.page.noTimers);
+  if (timers.length === 0) return nothing(view, words.page.noTimers);
   const ticks = [...new Set(timers.map((timer) => timer.tick))];
   const rows = ticks.slice(0, MOST_DEADLINES).map((tick) => {
     const due = timers.filter((timer) => timer.tick === tick);
@@ -212,7 +218,7 @@ function drawLocks(view) {
   const things = [...state.things.values()].filter(isWorthShowing);
   const left = things.length - MOST_THINGS;
   fill("locks",
-    things.length ? null : faint(words.page.noLocks),
+    things.length ? null : nothing(view, words.page.noLocks),
     things.slice(0, MOST_THINGS).map((one) => thingRow(view, one)),
     left > 0 ? faint(words.moreTasks(left)) : null);
 }
@@ -239,8 +245,10 @@ function thingRow(view, one) {
 function holderList(view, one) {
   const { words } = view;
   if (one.holders.length === 0) {
-    const onItsWay = one.which.kind === "lock" && one.line.length > 0;
-    return [element("small", { className: "free" }, onItsWay ? words.page.onItsWay : words.page.free)];
+    const said = (text, className) => [element("small", { className }, text)];
+    if (one.line.length === 0) return said(words.page.free, "free");
+    const isGiven = one.which.kind === "lock" || stageOf(view.state, taskOf(view.state, one.line[0])) === "ready";
+    return isGiven ? said(words.page.onItsWay, "free") : said(words.page.tooFew, "too-few");
   }
   return [element("small", {}, words.page.holds), " ", element("span", { className: "line" }, holdersOf(view, one))];
 }
@@ -255,6 +263,7 @@ function holdersOf(view, one) {
 /* ---- Sockets and threads ---- */
 
 function drawWorld(view) {
+  if (!view.hasLoop) heading("panel-world", view.words.page.threads, "");
   const { state, words } = view;
   const waiting = waitersOf(state);
   const sockets = [...state.sockets.values()].slice(0, MOST_THINGS);
@@ -262,7 +271,7 @@ function drawWorld(view) {
   const threads = [...state.threads.values()].slice(0, MOST_THINGS);
   const isEmpty = sockets.length + jobs.length + threads.length === 0;
   fill("world",
-    isEmpty ? faint(words.page.noWorld) : null,
+    isEmpty ? nothing(view, view.hasLoop ? words.page.noWorld : words.page.noThreads) : null,
     sockets.map((one) => worldRow(view, one.which, waiting, null)),
     jobs.map((one) => worldRow(view, one.which, waiting, whereJobIs(view, one))),
     threads.filter((one) => !one.job).map((one) => threadRow(view, one)));
@@ -310,15 +319,19 @@ function drawOutput(view) {
   const { state, film, words } = view;
   const count = countUpTo(film.notes, state.position);
   const said = film.notes.slice(Math.max(0, count - MOST_LINES_OF_OUTPUT), count);
-  fill("output", said.length ? said.map((position) => noteRow(view, position)) : faint(words.page.noOutput));
+  fill("output", said.length ? said.map((position) => noteRow(view, position)) : nothing(view, words.page.noOutput));
   const box = document.getElementById("output");
   box.scrollTop = box.scrollHeight;
+  /* Of a long one the beginning. */
+  const above = box.lastChild ? box.lastChild.getBoundingClientRect().top - box.getBoundingClientRect().top : 0;
+  if (above < 0) box.scrollTop += above;
 }
 
 function noteRow(view, position) {
   const event = view.film.events[position - 1];
   const row = element("div", { className: "note" }, element("small", {}, duration(event.at)), " ",
-    draw(view, [actorPiece(view, event.by)]), " ", element("span", { className: "said" }, event.text));
+    draw(view, [actorPiece(view, event.by)]), event.by === "loop" ? ": " : " ",
+    element("span", { className: "said" }, event.text));
   row.classList.toggle("current", position === view.state.position);
   return row;
 }

@@ -17,6 +17,8 @@ const task = (id) => ({ task: id });
 const thing = (which) => ({ thing: which });
 const place = (site) => ({ site });
 const quote = (text) => ({ quote: text });
+/* A sentence has room for the first line of what was said; the output has the rest. */
+const quoteFirstLine = (text) => quote(text.trimEnd().replace(/\n[^]*/, " …"));
 
 /* A template whose values are pieces, or lists of pieces, or plain values. */
 function say(strings, ...values) {

@@ -20,6 +20,8 @@ use crate::study::score::{Arrow, Bar, Gap, Lane, Mark, Score, Shape, Sort, Who, 
 const MOST_LANES: usize = 60;
 /// More turns than these make a picture of several metres: it ends there, and says what is left.
 const MOST_TURNS: usize = 400;
+/// Notes of one turn beyond these are a novel; a dot stands for them.
+const MOST_NOTES: usize = 60;
 /// The width of a strip, in pixels: what a page shows without making it much smaller. A longer picture goes on below.
 const STRIP: f64 = 860.0;
 /// The same, of a picture with so many lanes that it is large anyway.
@@ -431,7 +433,11 @@ impl<'a> Layout<'a> {
             self.x += long + 10.0;
             return;
         }
-        doing.notes.push(first_line(text));
+        if doing.notes.len() > MOST_NOTES {
+            return;
+        }
+        let is_last = doing.notes.len() == MOST_NOTES;
+        doing.notes.push(if is_last { "…".to_owned() } else { first_line(text) });
         if self.room.notes {
             self.x = self.x.max(doing.since + width_of(&doing.notes.join(", "), 11.0) + 8.0);
         }

@@ -321,7 +321,8 @@ pub enum Event<'a> {
         /// When and where it ran: known if somebody watched when it was handed over, and it was not called off.
         ran: Option<Ran>,
     },
-    /// Somebody said something for whoever watches, by [`note`](crate::study::note).
+    /// Somebody said something for whoever watches, by [`note`](crate::study::note); or the loop did, when it found
+    /// itself deadlocked.
     Noted {
         /// Who said it.
         by: Actor,

@@ -16,7 +16,11 @@
 //! | a seed repeats its runs; failures get shorter | a_random_exploration_repeats_itself_and_shortens_what_fails |
 //! | bounds are said | a_bound_that_is_reached_is_said, a_program_that_never_ends_is_cut_off |
 //! | no sockets | a_socket_is_refused_at_the_call_and_for_good |
-//! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused |
+//! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused, and_so_is_what_it_sends |
+//! | what a program sends itself is its own | a_program_may_send_itself_messages |
+//! | of several unread errors the real one counts | an_error_behind_one_that_passes_the_drop_on_is_told |
+//! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
+//! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
 //! | tasks may be left over | what_waits_when_the_program_is_done_is_no_failure |
@@ -43,7 +47,8 @@ use roundel::net::TcpListener;
 use roundel::study::recording::What;
 use roundel::study::{Bound, Exploration, Explore, Failure, FailureKind, explore, replay, timeline};
 use roundel::sync::{Event, Lock, Queue, Semaphore};
-use roundel::{Clock, EventLoop, Observer, Order, gather, gather_settled, sleep, spawn, timeout, to_thread, yield_now};
+use roundel::{Actor, Clock, EventLoop, Handle, Observer, Order, TaskId};
+use roundel::{gather, gather_settled, sleep, spawn, timeout, to_thread, yield_now};
 use support::{alone, millis, panic_text, panics_during};
 
 /// Two tasks add one; the sum is told by whoever asks.
@@ -617,4 +622,133 @@ fn an_exploration_prints_nothing_of_what_it_reports() {
         gather([async { panic!("and this ends it") }]).await.len()
     });
     assert!(exploration.failures() > 0);
+}
+
+#[test]
+fn a_program_may_send_itself_messages() {
+    let cancelled = explore(|| async {
+        let task = spawn(pending::<()>());
+        task.cancel_handle().cancel();
+        task.await.is_err()
+    });
+    assert_eq!(cancelled.outcomes().keys().collect::<Vec<_>>(), [&true]);
+    let by_a_task = explore(|| async {
+        let task = spawn(pending::<()>());
+        let remote = task.cancel_handle();
+        let canceller = spawn(async move { remote.cancel() });
+        [task.await.is_ok(), canceller.await.is_ok()]
+    });
+    assert_eq!(by_a_task.outcomes().keys().collect::<Vec<_>>(), [&[false, true]]);
+
+    // A task is told to be spawned by the one that sent it.
+    #[derive(Default)]
+    struct Parents(RefCell<Vec<Actor>>);
+    impl Observer for Parents {
+        fn event(&self, event: &roundel::Event<'_>) {
+            if let roundel::Event::Spawned { by, .. } = event {
+                self.0.borrow_mut().push(*by);
+            }
+        }
+    }
+    let sends = || async {
+        let sender = spawn(async { Handle::current().spawn(async { 5 }).await.unwrap() });
+        sender.await.unwrap()
+    };
+    assert_eq!(explore(sends).outcomes().keys().collect::<Vec<_>>(), [&5]);
+    let parents = Rc::new(Parents::default());
+    Explore::new().observer(parents.clone()).replay("", sends).unwrap();
+    let numbers: Vec<_> = parents.0.take().iter().map(|by| by.task().map(TaskId::number)).collect();
+    assert_eq!(numbers, [None, Some(0), Some(1)]);
+}
+
+#[test]
+fn and_so_is_what_it_sends() {
+    let (said, _) = said_by(|| {
+        explore(|| async {
+            let handle = Handle::current();
+            thread::spawn(move || drop(handle.spawn(async {}))).join().unwrap();
+            yield_now().await;
+        });
+    });
+    assert!(said.contains(") was spawned by another thread: "), "{said}");
+    let (said, _) = said_by(|| {
+        explore(|| async {
+            let task = spawn(pending::<()>());
+            let remote = task.cancel_handle();
+            thread::spawn(move || remote.cancel()).join().unwrap();
+            yield_now().await;
+            drop(task);
+        });
+    });
+    assert!(said.contains(") was cancelled by another thread: "), "{said}");
+}
+
+/// Longer than the others take.
+async fn pause() {
+    for _ in 0..4 {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn an_error_behind_one_that_passes_the_drop_on_is_told() {
+    let exploration = Explore::new().cancelling().run(|| async {
+        let done = Rc::new(Cell::new(false));
+        let work = spawn({
+            let done = done.clone();
+            async move {
+                yield_now().await;
+                done.set(true);
+            }
+        });
+        drop(spawn(async move { work.await.unwrap() }));
+        pause().await;
+        drop(spawn(async move { assert!(done.get(), "half done") }));
+        pause().await;
+    });
+    let told = exploration.failing().iter().filter(|failing| failing.failure.text.contains("half done"));
+    assert!(told.count() > 0, "{exploration}");
+}
+
+#[test]
+fn the_root_is_first_after_a_drop_as_well() {
+    let program = || async {
+        let went = Rc::new(Cell::new(false));
+        let waited_for = spawn(pending::<()>());
+        let other = went.clone();
+        drop(spawn(async move { other.set(true) }));
+        yield_now().await;
+        let _ = waited_for.await;
+        went.get()
+    };
+    // The root has just had a turn, and the other task is in line.
+    assert_eq!(Explore::new().cancelling().replay("0.x0", program).unwrap().result, Ok(false));
+    // The same if time has passed: both are due.
+    let program = || async {
+        let went = Rc::new(Cell::new(false));
+        let other = went.clone();
+        drop(spawn(async move {
+            sleep(millis(5)).await;
+            other.set(true);
+        }));
+        yield_now().await;
+        sleep(millis(5)).await;
+        went.get()
+    };
+    assert_eq!(explore(program).outcomes().keys().collect::<Vec<_>>(), [&false]);
+}
+
+#[test]
+fn of_two_panics_that_end_alike_each_has_its_line() {
+    let exploration = explore(|| async {
+        drop(spawn(async { panic!("12") }));
+        let read = spawn(async { panic!("2") });
+        let _: Result<(), _> = read.await;
+        yield_now().await;
+    });
+    let line = line!() - 5;
+    assert!(exploration.failures() > 0);
+    for failing in exploration.failing() {
+        assert!(failing.failure.text.contains(&format!("12 (at {}:{line}:", file!())), "{}", failing.failure);
+    }
 }

@@ -81,8 +81,9 @@ use crate::study::search::Search;
 /// something beside the order: a random number, the machine's clock, an address, what an earlier run left. (That is
 /// found out where the loop sees it, and in the first run and the failures, which are made twice.)
 ///
-/// Panics of the program on this thread are not printed; the report has what they say. What another thread sends
-/// through a [`Handle`](crate::Handle) cannot be told from what the program sends itself, and nobody waits for it.
+/// Panics of the program on this thread are not printed; the report has what they say. What the
+/// program sends itself through a [`Handle`](crate::Handle) is its own; what another thread sends is refused when it
+/// comes, but nobody waits for it.
 #[track_caller]
 pub fn explore<T, F>(program: impl FnMut() -> F) -> Exploration<T>
 where

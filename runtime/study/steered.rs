@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::context::Parts;
 use crate::event_loop::{EventLoop, Steer};
 use crate::join_error::panic_text;
-use crate::observer::{Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
+use crate::observer::{self, Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::scheduler::PollRoot;
 use crate::study::exploration::{Dropped, Failure, FailureKind};
@@ -109,7 +109,7 @@ pub(crate) fn run<T, F: Future<Output = T>>(
     // Whoever unwraps the result of a task that the explorer dropped has done nothing wrong.
     let passed_on =
         |text: &str| dropped.as_ref().is_some_and(|dropped| text.contains(&format!("{} was cancelled", dropped.task)));
-    let unread = watch.unread.take().filter(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
+    let unread = watch.unread.take().into_iter().find(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
     let end = match (watch.refused.take(), end, output) {
         (Some(refused), ..) => End::Refused(refused),
         (None, Some(Given::Stopped), _) => End::Stopped,
@@ -131,7 +131,11 @@ pub(crate) fn run<T, F: Future<Output = T>>(
 
 /// A panic with the line it happened at, which the hook knows.
 fn panicked(text: &str, panics: &[Panic]) -> Failure {
-    let at = panics.iter().rev().find(|panic| text.ends_with(&panic.text)).map(|panic| format!(" (at {})", panic.site));
+    // A task's error has its own words before those of the panic.
+    const BEFORE: &str = "panicked: ";
+    let says =
+        |panic: &str| text == panic || text.match_indices(BEFORE).any(|(at, _)| text[at + BEFORE.len()..] == *panic);
+    let at = panics.iter().rev().find(|panic| says(&panic.text)).map(|panic| format!(" (at {})", panic.site));
     Failure::new(FailureKind::Panicked, format!("{text}{}", at.unwrap_or_default()))
 }
 
@@ -224,7 +228,10 @@ impl<'a> Steering<'a> {
                     self.root_went = task.0 == 0;
                     return Steer::TakeTurn;
                 }
-                Pick::Drop(task) => self.drop_task(parts, task),
+                Pick::Drop(task) => {
+                    self.root_went = false;
+                    self.drop_task(parts, task);
+                }
             }
         }
     }
@@ -264,6 +271,7 @@ impl<'a> Steering<'a> {
     fn let_time_pass(&mut self, parts: &Parts, poll_root: PollRoot<'_>) -> Option<Steer> {
         if parts.driver.wheel().next_tick().is_some() {
             pass_time(parts);
+            self.root_went = false;
             return None;
         }
         let failure = match inquest::hold(parts, poll_root) {
@@ -314,8 +322,8 @@ fn pass_time(parts: &Parts) {
 struct Watch {
     print: Cell<u64>,
     refused: RefCell<Option<String>>,
-    /// The first panic of a task that nobody heard of.
-    unread: RefCell<Option<String>>,
+    /// The panics of tasks that nobody heard of.
+    unread: RefCell<Vec<String>>,
     awaits: RefCell<HashMap<TaskId, Await>>,
     /// The lines that spawned the tasks.
     sites: RefCell<HashMap<TaskId, &'static Location<'static>>>,
@@ -376,6 +384,9 @@ impl Observer for Watch {
                 if task.0 != 0 {
                     self.sites.borrow_mut().insert(task, site);
                 }
+                if actor == Actor::Thread {
+                    self.refuse(Actor::Task(task), "was spawned by another thread");
+                }
             }
             Event::Woken { task, by: actor } => {
                 self.remember((2, task, by(actor)));
@@ -400,10 +411,13 @@ impl Observer for Watch {
             }
             Event::Acquired { by: actor, resource, .. } => self.remember((5, by(actor), resource.kind)),
             Event::Released { by: actor, resource } => self.remember((6, by(actor), resource.kind)),
-            Event::Finished { task, outcome } => self.remember((7, task, discriminant(&outcome))),
-            Event::Unread { text, .. } => {
-                self.unread.borrow_mut().get_or_insert_with(|| text.to_owned());
+            Event::Finished { task, outcome } => {
+                self.remember((7, task, discriminant(&outcome)));
+                if observer::actor() == Actor::Thread {
+                    self.refuse(Actor::Task(task), "was cancelled by another thread");
+                }
             }
+            Event::Unread { text, .. } => self.unread.borrow_mut().push(text.to_owned()),
             Event::Opened { by: actor, .. } => self.refuse_at_once(actor, "opened a socket"),
             Event::Submitted { by: actor, site, .. } => {
                 self.refuse_at_once(actor, &format!("handed a closure to a thread (at {site})"));

@@ -9,17 +9,16 @@
 //! workers where the example has a hundred, for the number of orders grows fast.
 
 use std::cell::Cell;
-use std::env;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 use std::rc::Rc;
 
 use clap::{Arg, ArgAction, ArgMatches};
-use roundel::study::{Explore, note};
+use roundel::study::{Explore, Recorder, note};
 
-use super::record::Saved;
-use super::{Flags, heading};
+use super::record::save_next;
+use super::{Flags, example, heading, refuse};
 
 /// What is to be done instead of running the example.
 #[derive(Clone, Copy, Debug)]
@@ -99,12 +98,6 @@ impl Flags {
     }
 }
 
-/// Ends the program, as clap does.
-fn refuse(why: &str) -> ! {
-    eprintln!("error: {why}");
-    process::exit(2)
-}
-
 /// An example's programs.
 pub(crate) struct Study {
     pub(crate) seed: u64,
@@ -129,7 +122,7 @@ impl Study {
         let record = self.record;
         let run = move |name: &str, schedule: Option<&str>| match schedule {
             None => explore_program(name, explore, program, record),
-            Some(schedule) => replay_program(schedule, recorded(explore, record, schedule), program),
+            Some(schedule) => replay_program(schedule, explore, program, record),
         };
         self.programs.push((name, Box::new(run)));
     }
@@ -153,46 +146,48 @@ where
     heading(name);
     IS_QUIET.set(true);
     let exploration = explore.run(&mut program);
-    println!("{exploration}");
-    if let Some(schedule) = exploration.schedule().filter(|schedule| schedule.len() < 200) {
-        println!("to see it: cargo run --example {} -- --replay {name}:{schedule}", example());
-        if record.is_some() {
-            let again = recorded(explore, record, schedule).replay(schedule, program);
-            again.expect("the exploration has run it again itself");
-        }
-    }
     IS_QUIET.set(false);
-}
-
-/// Has a replay recorded, if that was asked for.
-fn recorded<T>(explore: Explore<T>, file: Option<&'static Path>, schedule: &str) -> Explore<T> {
-    match file {
-        Some(file) => explore.observer(Rc::new(Saved::new(file, &format!("{}, schedule {schedule}", example())))),
-        None => explore,
+    println!("{exploration}");
+    let schedule = exploration.schedule();
+    if let Some(schedule) = schedule.filter(|schedule| schedule.len() < 200) {
+        println!("to see it: cargo run --example {} -- --replay {name}:{schedule}", example());
+    }
+    match (schedule, record) {
+        (Some(schedule), Some(file)) => {
+            let (explore, recorder) = recorded(explore, schedule);
+            explore.replay(schedule, program).expect("the exploration has run it again itself");
+            save_next(&recorder, file);
+        }
+        (None, Some(_)) => eprintln!("nothing is recorded of {name}: no schedule of it fails"),
+        (_, None) => {}
     }
 }
 
-/// Ends with status 1 if the run fails.
-fn replay_program<T, F>(schedule: &str, explore: Explore<T>, program: impl FnMut() -> F)
+/// Has a replay recorded.
+fn recorded<T>(explore: Explore<T>, schedule: &str) -> (Explore<T>, Rc<Recorder>) {
+    // Of a long one the beginning is enough to tell it by.
+    let shown: String = schedule.chars().take(200).collect();
+    let recorder = Rc::new(Recorder::whole().titled(&format!("{}, schedule {shown}", example())));
+    (explore.observer(recorder.clone()), recorder)
+}
+
+/// Ends with status 1 if the run fails. Only a run that there was is recorded.
+fn replay_program<T, F>(schedule: &str, explore: Explore<T>, program: impl FnMut() -> F, record: Option<&'static Path>)
 where
     T: Debug,
     F: Future<Output = T>,
 {
-    let replayed = explore.replay(schedule, program);
-    // What records it writes its file now.
-    drop(explore);
-    match replayed {
+    let (explore, recorder) = recorded(explore, schedule);
+    match explore.replay(schedule, program) {
         Err(error) => refuse(&error.to_string()),
         Ok(run) => {
+            if let Some(file) = record {
+                save_next(&recorder, file);
+            }
             println!("{run}");
             if run.result.is_err() {
                 process::exit(1);
             }
         }
     }
-}
-
-fn example() -> String {
-    let path = env::args_os().next().map(PathBuf::from);
-    path.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).unwrap_or_default()
 }

@@ -20,6 +20,7 @@
 //! | what a program sends itself is its own | a_program_may_send_itself_messages |
 //! | of several unread errors the real one counts | an_error_behind_one_that_passes_the_drop_on_is_told |
 //! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
+//! | deadlocks of others, or for other things, are other ways to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
 //! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
@@ -751,4 +752,35 @@ fn of_two_panics_that_end_alike_each_has_its_line() {
     for failing in exploration.failing() {
         assert!(failing.failure.text.contains(&format!("12 (at {}:{line}:", file!())), "{}", failing.failure);
     }
+}
+
+#[test]
+fn a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail() {
+    let program = || async {
+        let [a, b] = [(); 2].map(|()| Rc::new(Lock::new(())));
+        let event = Rc::new(Event::new());
+        let came = Rc::new(Cell::new(false));
+        let (a2, b2, came2) = (a.clone(), b.clone(), came.clone());
+        let one = spawn(async move {
+            let _a = a.acquire().await;
+            yield_now().await;
+            let _b = b.acquire().await;
+            came.set(true);
+        });
+        let other = spawn(async move {
+            if came2.get() {
+                event.wait().await;
+            }
+            let _b = b2.acquire().await;
+            yield_now().await;
+            let _a = a2.acquire().await;
+        });
+        one.await.unwrap();
+        other.await.unwrap();
+    };
+    let exploration = explore(program);
+    let [circle, event] = exploration.failing() else { panic!("{exploration}") };
+    let is_a_circle = |failure: &Failure| !failure.deadlock.as_ref().unwrap().cycles.is_empty();
+    assert!(is_a_circle(&circle.failure) != is_a_circle(&event.failure), "{exploration}");
+    assert_eq!(circle.schedules + event.schedules, exploration.failures());
 }

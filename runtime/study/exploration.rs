@@ -4,12 +4,12 @@
 //! first among the shortest.
 //! Does not know: how schedules are found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
 use crate::observer::TaskId;
-use crate::study::deadlock::Deadlock;
+use crate::study::deadlock::{Deadlock, Stuck};
 use crate::study::schedule::Rules;
 
 /// What [`explore`](fn@crate::study::explore) found.
@@ -214,11 +214,26 @@ impl Failure {
         Failure { kind: FailureKind::Deadlocked, text, dropped: None, deadlock: Some(deadlock) }
     }
 
-    /// Whether two runs failed in one way. (Two deadlocks may be told in other words.)
+    /// Whether two runs failed in one way. (Two deadlocks of the same tasks may be told in other words.)
     pub(crate) fn is_like(&self, other: &Failure) -> bool {
         let says_it = matches!(self.kind, FailureKind::Panicked | FailureKind::Unexpected);
         let place = |failure: &Failure| failure.dropped.as_ref().map(|dropped| (dropped.task, dropped.number));
-        self.kind == other.kind && place(self) == place(other) && (!says_it || self.text == other.text)
+        self.kind == other.kind
+            && place(self) == place(other)
+            && self.stuck() == other.stuck()
+            && (!says_it || self.text == other.text)
+    }
+
+    /// Which tasks are stuck, and what sort of thing each waits for.
+    fn stuck(&self) -> BTreeSet<(TaskId, String)> {
+        let tasks = self.deadlock.iter().flat_map(|deadlock| &deadlock.tasks);
+        let kinds = |task: &Stuck| {
+            let mut kinds: Vec<String> = task.waits.iter().map(|waits| format!("{:?}", waits.resource.kind)).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            kinds.join(" ")
+        };
+        tasks.map(|task| (task.id, kinds(task))).collect()
     }
 }
 

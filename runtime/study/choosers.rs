@@ -92,6 +92,10 @@ impl Chooser for Script<'_> {
             self.at += 1;
             return Choice::This(position);
         }
+        // Where nobody but the root can go on, it does, until who is named can.
+        if let Some(nobody) = point.candidates.iter().position(|candidate| *candidate == Pick::Nobody) {
+            return Choice::This(nobody);
+        }
         let turns: Vec<Pick> = point.candidates.iter().copied().filter(|pick| matches!(pick, Pick::Turn(_))).collect();
         let may = turns.iter().map(Pick::to_string).collect::<Vec<_>>().join(", ");
         self.misfit = Some(format!(

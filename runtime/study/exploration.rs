@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
-use crate::observer::TaskId;
-use crate::study::deadlock::{Deadlock, Stuck};
+use crate::observer::{TaskId, Waits};
+use crate::study::deadlock::Deadlock;
 use crate::study::schedule::Rules;
 
 /// What [`explore`](fn@crate::study::explore) found.
@@ -224,16 +224,10 @@ impl Failure {
             && (!says_it || self.text == other.text)
     }
 
-    /// Which tasks are stuck, and what sort of thing each waits for.
-    fn stuck(&self) -> BTreeSet<(TaskId, String)> {
+    /// Which tasks are stuck, in order of spawning, and what sort of thing each waits for.
+    fn stuck(&self) -> Vec<(TaskId, BTreeSet<Waits>)> {
         let tasks = self.deadlock.iter().flat_map(|deadlock| &deadlock.tasks);
-        let kinds = |task: &Stuck| {
-            let mut kinds: Vec<String> = task.waits.iter().map(|waits| format!("{:?}", waits.resource.kind)).collect();
-            kinds.sort_unstable();
-            kinds.dedup();
-            kinds.join(" ")
-        };
-        tasks.map(|task| (task.id, kinds(task))).collect()
+        tasks.map(|task| (task.id, task.waits.iter().map(|waits| waits.resource.kind).collect())).collect()
     }
 }
 

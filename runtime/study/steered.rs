@@ -5,7 +5,8 @@
 //!                -> candidates: the ready tasks, those asleep if timers race, those to be dropped
 //!                                 |
 //!                   chooser says which  -> (move the clock until it is awake) -> one turn
-//!                -> nobody? the clock jumps to the next deadline; there is none? a deadlock
+//!                -> nobody? the root goes again, or somebody is dropped, or the clock jumps to the next deadline;
+//!                   there is none? a deadlock
 //! ```
 //!
 //! Promises: each run has a fresh loop, a clock at zero and primitives numbered from 1; a program that is the
@@ -17,7 +18,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
-use std::mem::discriminant;
+use std::iter;
+use std::mem::{self, discriminant};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::thread;
@@ -156,6 +158,8 @@ struct Steering<'a> {
     end: Option<Given>,
     dropped: Option<Dropped>,
     drops_left: usize,
+    /// Since the last step that is written: how often nobody was dropped, though somebody could have been.
+    passed: usize,
 }
 
 impl<'a> Steering<'a> {
@@ -170,6 +174,7 @@ impl<'a> Steering<'a> {
             end: None,
             dropped: None,
             drops_left: rules.drops,
+            passed: 0,
         }
     }
 
@@ -188,38 +193,45 @@ impl<'a> Steering<'a> {
             let mut candidates = self.turns(parts, &ready);
             let root = ready.iter().position(|task| task.0 == 0);
             // Once between two turns of tasks: a root that only yields must not keep them waiting.
-            if let Some(root) = root.filter(|_| !self.root_went || candidates.is_empty()) {
-                tasks.bring_forward(root);
-                self.steps += 1;
-                self.root_went = true;
-                return Steer::TakeTurn;
+            let is_idle = candidates.is_empty();
+            if let Some(root) = root.filter(|_| !self.root_went && !is_idle) {
+                return self.root_goes(parts, root);
             }
-            if candidates.is_empty() {
+            if !is_idle || root.is_some() || parts.driver.wheel().next_tick().is_some() {
+                candidates.extend(self.drops(parts));
+            }
+            if is_idle {
+                candidates.push(Pick::Nobody);
+            }
+            candidates.sort_unstable_by_key(|pick| pick.rank());
+            let print = self.watch.print.get();
+            let choice = match candidates[..] {
+                // Nothing else is left.
+                [Pick::Nobody] => Choice::FirstInLine,
+                _ => self.chooser.choose(&Point { candidates: &candidates, print }),
+            };
+            let pick = match choice {
+                Choice::This(position) => candidates[position],
+                Choice::Stop => return self.give_up(Given::Stopped),
+                Choice::FirstInLine => {
+                    ready.iter().find(|task| task.0 != 0).map_or(Pick::Nobody, |&first| Pick::Turn(first))
+                }
+            };
+            if pick == Pick::Nobody {
+                self.passed += usize::from(candidates.len() > 1);
+                if let Some(root) = root {
+                    return self.root_goes(parts, root);
+                }
                 if let Some(end) = self.let_time_pass(parts, poll_root) {
                     return end;
                 }
                 continue;
             }
-            if self.drops_left > 0 {
-                let may_be_dropped = |(task, _): &(TaskId, _)| task.0 != 0 && self.watch.awaits(*task) > 0;
-                candidates
-                    .extend(tasks.roll().iter().filter(|task| may_be_dropped(task)).map(|task| Pick::Drop(task.0)));
+            // Where nobody was dropped matters only to the drop that comes next.
+            let passed = mem::take(&mut self.passed);
+            if let Pick::Drop(_) = pick {
+                self.picks.extend(iter::repeat_n(Pick::Nobody, passed));
             }
-            candidates.sort_unstable_by_key(|pick| pick.rank());
-            let print = self.watch.print.get();
-            let pick = match self.chooser.choose(&Point { candidates: &candidates, print }) {
-                Choice::This(position) => candidates[position],
-                Choice::Stop => return self.give_up(Given::Stopped),
-                Choice::FirstInLine => match ready.iter().find(|task| task.0 != 0) {
-                    Some(&first) => Pick::Turn(first),
-                    None => {
-                        if let Some(end) = self.let_time_pass(parts, poll_root) {
-                            return end;
-                        }
-                        continue;
-                    }
-                },
-            };
             self.picks.push(pick);
             self.steps += 1;
             match pick {
@@ -232,8 +244,27 @@ impl<'a> Steering<'a> {
                     self.root_went = false;
                     self.drop_task(parts, task);
                 }
+                Pick::Nobody => {}
             }
         }
+    }
+
+    /// The root, at this position of the line, has a turn.
+    fn root_goes(&mut self, parts: &Parts, position: usize) -> Steer {
+        parts.scheduler.tasks().bring_forward(position);
+        self.steps += 1;
+        self.root_went = true;
+        Steer::TakeTurn
+    }
+
+    /// The drops that may be next, if any may: of whoever has begun to wait.
+    fn drops(&self, parts: &Parts) -> Vec<Pick> {
+        if self.drops_left == 0 {
+            return Vec::new();
+        }
+        let roll = parts.scheduler.tasks().roll();
+        let waiting = roll.iter().filter(|(task, _)| task.0 != 0 && self.watch.awaits(*task) > 0);
+        waiting.map(|&(task, _)| Pick::Drop(task)).collect()
     }
 
     /// The turns that may be next: of the ready tasks but the root, and of whoever sleeps.

@@ -21,6 +21,7 @@
 //! | of several unread errors the real one counts | an_error_behind_one_that_passes_the_drop_on_is_told |
 //! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
 //! | deadlocks of others, or for other things, are other ways to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
+//! | the same if somebody has set another hook since | a_hook_that_was_set_since_makes_no_panic_loud |
 //! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
@@ -783,4 +784,22 @@ fn a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail() {
     let is_a_circle = |failure: &Failure| !failure.deadlock.as_ref().unwrap().cycles.is_empty();
     assert!(is_a_circle(&circle.failure) != is_a_circle(&event.failure), "{exploration}");
     assert_eq!(circle.schedules + event.schedules, exploration.failures());
+}
+
+#[test]
+fn a_hook_that_was_set_since_makes_no_panic_loud() {
+    if !alone("a_hook_that_was_set_since_makes_no_panic_loud") {
+        return;
+    }
+    static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let fails = || explore(|| async { gather([async { panic!("quietly") }]).await.len() });
+    let before = fails();
+    panic::set_hook(Box::new(|info| HEARD.lock().unwrap().push(panic_text(info.payload()))));
+    assert_eq!(only(&fails()), only(&before), "with its line");
+    assert_eq!(only(&fails()), only(&before));
+    drop(panic::catch_unwind(|| panic!("afterwards")));
+    let heard = HEARD.lock().unwrap().clone();
+    let [probe, afterwards] = &heard[..] else { panic!("{heard:?}") };
+    assert!(probe.contains("to see whether the hook"), "{probe}");
+    assert_eq!(afterwards, "afterwards");
 }

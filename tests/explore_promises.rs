@@ -22,6 +22,8 @@
 //! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
 //! | deadlocks of others, or for other things, are other ways to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
 //! | the same if somebody has set another hook since | a_hook_that_was_set_since_makes_no_panic_loud |
+//! | nor is a panic lost that nobody can hear | a_destructor_that_panics_where_nobody_hears_is_a_failure |
+//! | whoever waits is dropped in line too | a_drop_comes_also_where_only_the_root_or_the_clock_goes_on |
 //! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
@@ -802,4 +804,56 @@ fn a_hook_that_was_set_since_makes_no_panic_loud() {
     let [probe, afterwards] = &heard[..] else { panic!("{heard:?}") };
     assert!(probe.contains("to see whether the hook"), "{probe}");
     assert_eq!(afterwards, "afterwards");
+}
+
+#[test]
+fn a_destructor_that_panics_where_nobody_hears_is_a_failure() {
+    let exploration = explore(|| async {
+        drop(spawn(async { support::OnDrop(|| panic!("of the output")) }));
+        yield_now().await;
+    });
+    let failure = only(&exploration);
+    assert_eq!(failure.kind, FailureKind::Panicked);
+    assert!(failure.text.contains("nobody hears: of the output (at tests/explore_promises.rs:"), "{failure}");
+    assert_eq!(exploration.outcomes()[&()], 1, "it goes on");
+}
+
+#[test]
+fn a_drop_comes_also_where_only_the_root_or_the_clock_goes_on() {
+    // Whether the waiter was dropped before it had the lock that the root holds, and after which sleep of the root.
+    let program = || async {
+        let lock = Rc::new(Lock::new(()));
+        let has_it = Rc::new(Cell::new(false));
+        let guard = lock.acquire().await;
+        let waiter = spawn({
+            let (lock, has_it) = (lock.clone(), has_it.clone());
+            async move {
+                let _guard = lock.acquire().await;
+                has_it.set(true);
+            }
+        });
+        let mut gone = Vec::new();
+        for _ in 0..3 {
+            sleep(millis(5)).await;
+            gone.push(waiter.is_finished());
+        }
+        drop(guard);
+        let _ = waiter.await;
+        (has_it.get(), gone)
+    };
+    let exploration =
+        Explore::new().cancelling().expect(|(has_it, gone): &(bool, Vec<bool>)| *has_it || gone[0]).run(program);
+    let in_line = |sleeps: usize| (false, (0..3).map(|sleep| sleep >= sleeps).collect::<Vec<_>>());
+    for sleeps in 0..3 {
+        assert!(exploration.outcomes().contains_key(&in_line(sleeps)), "{exploration}");
+    }
+    assert!(exploration.is_complete() && exploration.outcomes().contains_key(&(true, vec![false; 3])));
+    // The schedule says how much later, and may be run again; without a drop there is nothing to be said.
+    let schedule = exploration.schedule().unwrap();
+    assert_eq!(schedule, "0.-.-.x0");
+    let run = Explore::new().replay(schedule, program).unwrap();
+    assert_eq!((&*run.schedule, run.result), (schedule, Ok(in_line(1))));
+    assert_eq!(Explore::new().cancelling().replay("", program).unwrap().schedule, "0.0");
+    let in_order = Explore::new().in_order().cancelling().run(program);
+    assert_eq!(in_order.outcomes(), exploration.outcomes());
 }

@@ -6,16 +6,19 @@
 //! since then hears one panic, which says what it is for.
 //! Does not know: who catches the panic.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic;
 use std::thread;
 
 use crate::join_error::panic_text;
 use crate::locks::{Mutex, PoisonError};
+use crate::quietly::{Listener, set_listener};
 
 thread_local! {
     static HUSHED: Cell<bool> = const { Cell::new(false) };
     static NOTED: RefCell<Vec<Panic>> = const { RefCell::new(Vec::new()) };
+    static UNHEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// More panics than this in one run are not told apart.
@@ -33,23 +36,39 @@ pub(crate) struct Panic {
 #[derive(Debug)]
 pub(crate) struct Hush {
     before: bool,
+    listener: Option<Listener>,
 }
 
 impl Hush {
     pub(crate) fn new() -> Hush {
         NOTED.take();
-        Hush { before: HUSHED.replace(true) }
+        UNHEARD.take();
+        Hush { before: HUSHED.replace(true), listener: set_listener(Some(note_unheard)) }
     }
 
     /// What was noted so far.
     pub(crate) fn take(&self) -> Vec<Panic> {
         NOTED.take()
     }
+
+    /// What those panics said so far that the runtime caught and gave to nobody, such as of a destructor.
+    pub(crate) fn unheard(&self) -> Vec<String> {
+        UNHEARD.take()
+    }
+}
+
+fn note_unheard(payload: &(dyn Any + Send)) {
+    UNHEARD.with_borrow_mut(|unheard| {
+        if unheard.len() < MOST {
+            unheard.push(panic_text(payload).into_owned());
+        }
+    });
 }
 
 impl Drop for Hush {
     fn drop(&mut self) {
         HUSHED.set(self.before);
+        set_listener(self.listener);
     }
 }
 

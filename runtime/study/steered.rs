@@ -107,11 +107,17 @@ pub(crate) fn run<T, F: Future<Output = T>>(
     let Steering { picks, steps, end, dropped, .. } = steering;
     drop(event_loop);
     drop(labels);
-    let panics = hush.take();
+    let (panics, unheard) = (hush.take(), hush.unheard());
     // Whoever unwraps the result of a task that the explorer dropped has done nothing wrong.
     let passed_on =
         |text: &str| dropped.as_ref().is_some_and(|dropped| text.contains(&format!("{} was cancelled", dropped.task)));
     let unread = watch.unread.take().into_iter().find(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
+    // Nor may a panic be lost that nobody could hear of.
+    let unread = unread.or_else(|| {
+        let mut failure = panicked(unheard.iter().find(|text| !passed_on(text))?, &panics);
+        failure.text.insert_str(0, "in a destructor, or a waker, whose panic nobody hears: ");
+        Some(failure)
+    });
     let end = match (watch.refused.take(), end, output) {
         (Some(refused), ..) => End::Refused(refused),
         (None, Some(Given::Stopped), _) => End::Stopped,

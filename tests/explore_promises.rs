@@ -20,10 +20,11 @@
 //! | what a program sends itself is its own | a_program_may_send_itself_messages |
 //! | of several unread errors the real one counts | an_error_behind_one_that_passes_the_drop_on_is_told |
 //! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
-//! | deadlocks of others, or for other things, are other ways to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
+//! | other tasks stuck, another way to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
 //! | the same if somebody has set another hook since | a_hook_that_was_set_since_makes_no_panic_loud |
 //! | nor is a panic lost that nobody can hear | a_destructor_that_panics_where_nobody_hears_is_a_failure |
 //! | whoever waits is dropped in line too | a_drop_comes_also_where_only_the_root_or_the_clock_goes_on |
+//! | small numbers are told right | one_schedule_is_told_as_one, no_run_at_all_proves_nothing |
 //! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
@@ -199,6 +200,9 @@ fn a_schedule_that_does_not_fit_says_where() {
     );
     let said = refused("0.1.0.1.0");
     assert!(said.ends_with("the program ended after 4 of its 5 steps"), "{said}");
+    // The root is named only where timers race.
+    let said = replay("m", || async { sleep(millis(1)).await }).unwrap_err().to_string();
+    assert!(said.contains("after 0 of its 1 steps; was it found under racing_timers()?"), "{said}");
 }
 
 /// Who is done first, of two that sleep.
@@ -802,7 +806,7 @@ fn a_hook_that_was_set_since_makes_no_panic_loud() {
     drop(panic::catch_unwind(|| panic!("afterwards")));
     let heard = HEARD.lock().unwrap().clone();
     let [probe, afterwards] = &heard[..] else { panic!("{heard:?}") };
-    assert!(probe.contains("to see whether the hook"), "{probe}");
+    assert!(probe.contains("a panic to see whether the hook"), "{probe}");
     assert_eq!(afterwards, "afterwards");
 }
 
@@ -856,4 +860,19 @@ fn a_drop_comes_also_where_only_the_root_or_the_clock_goes_on() {
     assert_eq!(Explore::new().cancelling().replay("", program).unwrap().schedule, "0.0");
     let in_order = Explore::new().in_order().cancelling().run(program);
     assert_eq!(in_order.outcomes(), exploration.outcomes());
+}
+
+#[test]
+fn one_schedule_is_told_as_one() {
+    let said = Explore::new().max_schedules(1).run(lost_update).to_string();
+    assert!(said.starts_with("1 schedule, and there are more"), "{said}");
+    let said = Explore::new().random(1, 1).run(lost_update).to_string();
+    assert!(said.starts_with("1 random schedule, 1 different"), "{said}");
+}
+
+#[test]
+fn no_run_at_all_proves_nothing() {
+    let exploration = Explore::new().random(1, 0).run(|| async { panic!("always") });
+    assert_eq!((exploration.schedules(), exploration.failures()), (1, 1));
+    assert!(exploration.outcomes().keys().next().is_none_or(|()| false));
 }

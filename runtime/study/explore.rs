@@ -148,7 +148,7 @@ impl<T> Explore<T> {
     /// Every order of the ready tasks, depth first; 100,000 schedules at most.
     pub fn new() -> Explore<T> {
         let rules = Rules { any_order: true, racing: false, drops: 0, max_steps: 10_000 };
-        let search = Search { rules, max_schedules: 100_000, max_turns: 5_000_000, expect: None };
+        let search = Search { rules, max_schedules: 100_000, max_turns: 2_000_000, expect: None };
         Explore { search, random: None, observers: Vec::new() }
     }
 
@@ -168,19 +168,19 @@ impl<T> Explore<T> {
         self
     }
 
-    /// So many turns in all runs together at most; 5,000,000 if not said. The report says if that was too few.
+    /// So many turns in all runs together at most; 2,000,000 if not said. The report says if that was too few.
     pub fn max_turns(mut self, most: u64) -> Explore<T> {
         self.search.max_turns = most;
         self
     }
 
-    /// Instead of all schedules, so many runs with random ones, each choice uniformly among those who may be next.
-    /// The same seed gives the same runs.
+    /// Instead of all schedules, so many runs with random ones, one at least; each choice is uniform among those who
+    /// may be next. The same seed gives the same runs.
     ///
     /// The schedules of failures are made shorter: to the fewest turns that lead to the same failure, if what is
     /// not named goes first in, first out.
     pub fn random(mut self, seed: u64, runs: usize) -> Explore<T> {
-        self.random = Some((seed, runs));
+        self.random = Some((seed, runs.max(1)));
         self
     }
 

@@ -98,9 +98,7 @@ fn is_in_place() -> bool {
         return true;
     }
     let hush = Hush::new();
-    let panicked =
-        panic::catch_unwind(|| panic!("a panic to see whether the hook that explore() has set is still there"));
-    debug_assert!(panicked.is_err());
+    drop(panic::catch_unwind(|| panic!("a panic to see whether the hook that explore() has set is still there")));
     !hush.take().is_empty()
 }
 

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use crate::observer::Observer;
+use crate::observer::{Observer, TaskId};
 use crate::study::choosers::{Dice, NOT_THE_SAME, Script, Ways};
 use crate::study::exploration::{Bound, Exploration, Failing, Failure, FailureKind, Run};
 use crate::study::hush;
@@ -218,7 +218,9 @@ impl<T> Search<T> {
         let ran = steered::run(rules, observers, program, &mut script);
         let left = picks.len() - script.at;
         let misfit = script.misfit.or_else(|| {
-            let ended = || format!("the program ended after {} of its {} steps", script.at, picks.len());
+            let is_at_root = picks.get(script.at) == Some(&Pick::Turn(TaskId(0))) && !racing;
+            let hint = if is_at_root { "; was it found under racing_timers()?" } else { "" };
+            let ended = || format!("the program ended after {} of its {} steps{hint}", script.at, picks.len());
             (left > 0).then(ended)
         });
         (ran, misfit)

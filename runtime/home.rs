@@ -48,7 +48,7 @@ pub(crate) fn is(address: Address) -> bool {
 /// the loop is gone.
 pub(crate) fn send(address: Address, errand: Errand) -> Result<(), Errand> {
     let by = if is(address) { observer::actor() } else { Actor::Thread };
-    address.send(by, errand)
+    address.send_by(by, errand)
 }
 
 /// Wakes the task `key` of the loop `number`, from wherever this is called.

@@ -148,8 +148,13 @@ impl Address {
         self.number
     }
 
-    /// Asks the loop for something, from any thread, in the name of `by`. Gives the errand back if the loop is gone.
-    pub(crate) fn send(self, by: Actor, errand: Errand) -> Result<(), Errand> {
+    /// Asks the loop for something, from another thread. Gives the errand back if the loop is gone.
+    pub(crate) fn send(self, errand: Errand) -> Result<(), Errand> {
+        self.send_by(Actor::Thread, errand)
+    }
+
+    /// As [`send`](Address::send), in the name of `by`, who may be somebody inside the loop.
+    pub(crate) fn send_by(self, by: Actor, errand: Errand) -> Result<(), Errand> {
         let mut errand = Some(errand);
         self.desk().deliver(|inbox| {
             if inbox.serial == self.serial {
@@ -267,9 +272,9 @@ mod tests {
     #[test]
     fn an_errand_for_a_loop_that_is_gone_is_given_back() {
         let address = Address::open(Waker::noop().clone()).expect("few loops are alive");
-        assert!(address.send(Actor::Thread, Errand::Run(Box::new(|| ()))).is_ok());
+        assert!(address.send(Errand::Run(Box::new(|| ()))).is_ok());
         assert_eq!(address.close().len(), 1, "nobody took it");
-        assert!(address.send(Actor::Thread, Errand::Run(Box::new(|| ()))).is_err());
+        assert!(address.send(Errand::Run(Box::new(|| ()))).is_err());
         assert!(!address.is_alive());
     }
 }

@@ -38,7 +38,6 @@ use loom::thread;
 use answer::{Answer, Told, answer, answer_watched_by};
 use arena::Key;
 use inbox::{Address, Errand, Mail};
-use observer::Actor;
 use pool::Pool;
 
 #[path = "../runtime/answer.rs"]
@@ -225,7 +224,7 @@ fn an_errand_is_run_or_given_back_whenever_the_loop_dies() {
     model("an errand and the loop's death", || {
         let bed = Bed::new();
         let address = open(&bed);
-        let other = thread::spawn(move || address.send(Actor::Thread, Errand::Cancel(key(0), 1)).is_ok());
+        let other = thread::spawn(move || address.send(Errand::Cancel(key(0), 1)).is_ok());
         let run = collect(address).errands.len();
         let given_back = address.close().len();
         let accepted = other.join().unwrap();
@@ -240,7 +239,7 @@ fn a_late_wake_meets_the_next_loop_of_that_number() {
         let (old, _second) = (open(&bed), open(&bed));
         let other = thread::spawn(move || {
             inbox::wake(old.number(), key(0));
-            old.send(Actor::Thread, Errand::Cancel(key(0), 1)).is_ok()
+            old.send(Errand::Cancel(key(0), 1)).is_ok()
         });
         let given_back = old.close().len();
         let new = open(&bed);
@@ -260,7 +259,7 @@ fn begin(answer: Answer<u32>, address: Address) -> Option<Answer<u32>> {
     if !answer.begin() && !answer.is_unasked() {
         return None;
     }
-    let stop = move || drop(address.send(Actor::Thread, Errand::Cancel(key(0), 1)));
+    let stop = move || drop(address.send(Errand::Cancel(key(0), 1)));
     let wanted = answer.work().unwrap().stop_by(Box::new(stop));
     wanted.then_some(answer)
 }

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use crate::answer::answer;
 use crate::inbox::{Address, Errand};
-use crate::observer::Actor;
 use crate::quietly::quietly;
 use crate::study::watchdog::{Busy, Pulse};
 use crate::study::words::{place, roughly, who};
@@ -65,7 +64,7 @@ impl Line {
             }
         };
         // A refused errand is dropped here, and its answer with it.
-        let _ = self.address.send(Actor::Thread, Errand::Run(Box::new(errand)));
+        let _ = self.address.send(Errand::Run(Box::new(errand)));
         match asker.wait(Some(patience)) {
             Poll::Ready(Some(Ok(text))) => Ok(text),
             Poll::Ready(_) => Err(Silence::Over),

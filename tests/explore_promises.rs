@@ -867,7 +867,7 @@ fn one_schedule_is_told_as_one() {
     let said = Explore::new().max_schedules(1).run(lost_update).to_string();
     assert!(said.starts_with("1 schedule, and there are more"), "{said}");
     let said = Explore::new().random(1, 1).run(lost_update).to_string();
-    assert!(said.starts_with("1 random schedule, 1 different"), "{said}");
+    assert!(said.starts_with("1 random schedule\n"), "{said}");
 }
 
 #[test]

@@ -15,9 +15,9 @@ use std::process;
 use std::rc::Rc;
 
 use clap::{Arg, ArgAction, ArgMatches};
-use roundel::study::{Explore, Recorder, note};
+use roundel::study::{Explore, note};
 
-use super::record::save_next;
+use super::record::Saved;
 use super::{Flags, example, heading, refuse};
 
 /// What is to be done instead of running the example.
@@ -122,7 +122,7 @@ impl Study {
         let record = self.record;
         let run = move |name: &str, schedule: Option<&str>| match schedule {
             None => explore_program(name, explore, program, record),
-            Some(schedule) => replay_program(schedule, explore, program, record),
+            Some(schedule) => replay_program(schedule, recorded(explore, record, schedule), program),
         };
         self.programs.push((name, Box::new(run)));
     }
@@ -153,37 +153,36 @@ where
         println!("to see it: cargo run --example {} -- --replay {name}:{schedule}", example());
     }
     match (schedule, record) {
-        (Some(schedule), Some(file)) => {
-            let (explore, recorder) = recorded(explore, schedule);
-            explore.replay(schedule, program).expect("the exploration has run it again itself");
-            save_next(&recorder, file);
+        (Some(schedule), Some(_)) => {
+            // Of a long one the beginning is enough to tell it by.
+            let shown = &schedule[..schedule.len().min(200)];
+            let again = recorded(explore, record, shown).replay(schedule, program);
+            again.expect("the exploration has run it again itself");
         }
         (None, Some(_)) => eprintln!("nothing is recorded of {name}: no schedule of it fails"),
         (_, None) => {}
     }
 }
 
-/// Has a replay recorded.
-fn recorded<T>(explore: Explore<T>, schedule: &str) -> (Explore<T>, Rc<Recorder>) {
-    // Of a long one the beginning is enough to tell it by.
-    let shown: String = schedule.chars().take(200).collect();
-    let recorder = Rc::new(Recorder::whole().titled(&format!("{}, schedule {shown}", example())));
-    (explore.observer(recorder.clone()), recorder)
+/// Has a replay recorded, if that was asked for.
+fn recorded<T>(explore: Explore<T>, file: Option<&'static Path>, schedule: &str) -> Explore<T> {
+    match file {
+        Some(file) => explore.observer(Rc::new(Saved::new(file, &format!("{}, schedule {schedule}", example())))),
+        None => explore,
+    }
 }
 
-/// Ends with status 1 if the run fails. Only a run that there was is recorded.
-fn replay_program<T, F>(schedule: &str, explore: Explore<T>, program: impl FnMut() -> F, record: Option<&'static Path>)
+/// Ends with status 1 if the run fails.
+fn replay_program<T, F>(schedule: &str, explore: Explore<T>, program: impl FnMut() -> F)
 where
     T: Debug,
     F: Future<Output = T>,
 {
-    let (explore, recorder) = recorded(explore, schedule);
     match explore.replay(schedule, program) {
+        // Of no run, no file is written: this ends the program, and drops nothing.
         Err(error) => refuse(&error.to_string()),
         Ok(run) => {
-            if let Some(file) = record {
-                save_next(&recorder, file);
-            }
+            drop(explore);
             println!("{run}");
             if run.result.is_err() {
                 process::exit(1);

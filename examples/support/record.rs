@@ -86,19 +86,14 @@ pub(crate) struct Saved {
 
 impl Saved {
     pub(crate) fn new(file: &Path, title: &str) -> Saved {
+        thread_local! {
+            static BEFORE: Cell<u32> = const { Cell::new(0) };
+        }
+        let number = BEFORE.get() + 1;
+        BEFORE.set(number);
         let title = if title.is_empty() { example() } else { title.to_owned() };
-        Saved { recorder: Recorder::whole().titled(&title), file: next_file(file) }
+        Saved { recorder: Recorder::whole().titled(&title), file: numbered(file, number) }
     }
-}
-
-/// The file of the next recording.
-fn next_file(file: &Path) -> PathBuf {
-    thread_local! {
-        static BEFORE: Cell<u32> = const { Cell::new(0) };
-    }
-    let number = BEFORE.get() + 1;
-    BEFORE.set(number);
-    numbered(file, number)
 }
 
 /// `run.svg`, `run-2.svg`, `run-3.svg`.
@@ -110,19 +105,6 @@ fn numbered(file: &Path, number: u32) -> PathBuf {
     file.with_file_name(format!("{}-{number}.{}", stem.to_string_lossy(), ending.to_string_lossy()))
 }
 
-/// Writes what was recorded of a run that is over, beside those before it.
-pub(crate) fn save_next(recorder: &Recorder, file: &Path) {
-    save(recorder, &next_file(file));
-}
-
-fn save(recorder: &Recorder, file: &Path) {
-    let recording = recorder.recording();
-    match recording.save(file) {
-        Ok(()) => eprintln!("recorded {} steps: {}", recording.steps.len(), file.display()),
-        Err(error) => fail(&format!("nothing is recorded: {}: {error}", file.display())),
-    }
-}
-
 impl Observer for Saved {
     fn event(&self, event: &Event<'_>) {
         self.recorder.event(event);
@@ -131,6 +113,10 @@ impl Observer for Saved {
 
 impl Drop for Saved {
     fn drop(&mut self) {
-        save(&self.recorder, &self.file);
+        let recording = self.recorder.recording();
+        match recording.save(&self.file) {
+            Ok(()) => eprintln!("recorded {} steps: {}", recording.steps.len(), self.file.display()),
+            Err(error) => fail(&format!("nothing is recorded: {}: {error}", self.file.display())),
+        }
     }
 }

@@ -284,17 +284,27 @@ const MOST_WAYS: usize = 8;
 /// The report, on several lines, without a line's end after the last.
 impl<T: fmt::Debug> fmt::Display for Exploration<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ending = if self.schedules == 1 { "" } else { "s" };
-        let schedules = format!("{} schedule{ending}", Grouped(self.schedules));
+        let schedules = Grouped(self.schedules);
         match self.bound {
             None if self.schedules == 1 => write!(f, "1 schedule, the only one there is")?,
-            None => write!(f, "{schedules}, which are all there are")?,
-            Some(Bound::Schedules(_)) => write!(f, "{schedules}, and there are more: max_schedules() is reached")?,
+            Some(Bound::Schedules(_)) if self.schedules == 1 => {
+                write!(f, "1 schedule, and there are more: max_schedules() is reached")?
+            }
+            Some(Bound::Turns(turns)) if self.schedules == 1 => write!(
+                f,
+                "1 schedule, and there are more: max_turns() is reached, by {} turns",
+                Grouped(turns as usize)
+            )?,
+            Some(Bound::Random(_)) if self.schedules == 1 => write!(f, "1 random schedule")?,
+            None => write!(f, "{schedules} schedules, which are all there are")?,
+            Some(Bound::Schedules(_)) => {
+                write!(f, "{schedules} schedules, and there are more: max_schedules() is reached")?
+            }
             Some(Bound::Turns(turns)) => {
-                write!(f, "{schedules}, and there are more: {} turns were taken", Grouped(turns as usize))?;
+                write!(f, "{schedules} schedules, and there are more: {} turns were taken", Grouped(turns as usize))?;
             }
             Some(Bound::Random(_)) => {
-                write!(f, "{} random schedule{ending}, {} different", Grouped(self.schedules), Grouped(self.distinct))?
+                write!(f, "{schedules} random schedules, {} different ones", Grouped(self.distinct))?
             }
         }
         if self.passed_on > 0 {

@@ -205,11 +205,12 @@ impl<T> Explore<T> {
 
     /// In each run one task may be dropped, before any turn and before the clock moves, at whichever await it stands:
     /// each task that has waited at least once, but for the future given to `block_on`. The rest runs on to its end.
+    /// (Where only the future given to `block_on` is ready, or the clock must move, a `-` in the schedule says that this
+    /// happens first.)
     ///
     /// So every await of every task is tried, and every moment of the wait: while the task is in line, and when it
     /// has been served and does not know yet. What breaks is a failure that names the task and the await, as
-    /// [`Failure::dropped`](crate::study::Failure::dropped). In a schedule, `x1` drops task 1. Where only the future
-    /// given to `block_on` is ready, or the clock must move, a `-` before it lets that happen first.
+    /// [`Failure::dropped`](crate::study::Failure::dropped). In a schedule, `x1` drops task 1.
     ///
     /// A run that ends by a panic which says only that the task was cancelled, because somebody unwraps
     /// its result, is no failure; the report counts it apart. Take the results by

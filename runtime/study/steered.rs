@@ -203,8 +203,16 @@ impl<'a> Steering<'a> {
             if let Some(root) = root.filter(|_| !self.root_went && !is_idle) {
                 return self.root_goes(parts, root);
             }
-            if !is_idle || root.is_some() || parts.driver.wheel().next_tick().is_some() {
-                candidates.extend(self.drops(parts));
+            if is_idle && root.is_none() && parts.driver.wheel().next_tick().is_none() {
+                if let Some(end) = self.let_time_pass(parts, poll_root) {
+                    return end;
+                }
+                continue;
+            }
+            if self.drops_left > 0 {
+                let may_be_dropped = |(task, _): &(TaskId, _)| task.0 != 0 && self.watch.awaits(*task) > 0;
+                candidates
+                    .extend(tasks.roll().iter().filter(|task| may_be_dropped(task)).map(|task| Pick::Drop(task.0)));
             }
             if is_idle {
                 candidates.push(Pick::Nobody);
@@ -261,16 +269,6 @@ impl<'a> Steering<'a> {
         self.steps += 1;
         self.root_went = true;
         Steer::TakeTurn
-    }
-
-    /// The drops that may be next, if any may: of whoever has begun to wait.
-    fn drops(&self, parts: &Parts) -> Vec<Pick> {
-        if self.drops_left == 0 {
-            return Vec::new();
-        }
-        let roll = parts.scheduler.tasks().roll();
-        let waiting = roll.iter().filter(|(task, _)| task.0 != 0 && self.watch.awaits(*task) > 0);
-        waiting.map(|&(task, _)| Pick::Drop(task)).collect()
     }
 
     /// The turns that may be next: of the ready tasks but the root, and of whoever sleeps.

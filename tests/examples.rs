@@ -387,7 +387,7 @@ fn an_exploration_records_the_failure_with_what_it_prints_and_says_if_there_is_n
         "{said}"
     );
     let recording = Recording::load(scratch.0.join("run.json")).unwrap();
-    assert_eq!(recording.title, "bank, schedule 0.1.0.1.2.3");
+    assert!(recording.title.starts_with("bank, schedule 0.1.0.1.2.3"), "{}", recording.title);
     let notes = recording.steps.iter().filter(|step| matches!(step.what, What::Noted { .. })).count();
     assert!(notes > 3, "{notes} lines of the program");
 }

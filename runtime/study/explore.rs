@@ -205,8 +205,8 @@ impl<T> Explore<T> {
 
     /// In each run one task may be dropped, before any turn and before the clock moves, at whichever await it stands:
     /// each task that has waited at least once, but for the future given to `block_on`. The rest runs on to its end.
-    /// (Where only the future given to `block_on` is ready, or the clock must move, a `-` in the schedule says that this
-    /// happens first.)
+    /// (Where only the future given to `block_on` is ready, or the clock must move, a `-` in the schedule says that
+    /// this happens first.)
     ///
     /// So every await of every task is tried, and every moment of the wait: while the task is in line, and when it
     /// has been served and does not know yet. What breaks is a failure that names the task and the await, as

@@ -119,7 +119,7 @@ impl Handle {
             }
         };
         // A refused errand is dropped here, and its answer with it: "cancelled".
-        let _ = self.address.send(Errand::Run(Box::new(errand)));
+        let _ = home::send(self.address, Errand::Run(Box::new(errand)));
         RemoteHandle { asker }
     }
 
@@ -261,7 +261,7 @@ impl<T> fmt::Debug for RemoteHandle<T> {
 impl Spawn for Handle {
     fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         let errand = Errand::Run(Box::new(move || drop(spawn(future))));
-        self.address.send(errand).map_err(|_| SpawnError::shutdown())
+        home::send(self.address, errand).map_err(|_| SpawnError::shutdown())
     }
 
     fn status(&self) -> Result<(), SpawnError> {

@@ -14,8 +14,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::arena::Key;
-use crate::inbox::{self, Address};
-use crate::observer;
+use crate::inbox::{self, Address, Errand};
+use crate::observer::{self, Actor};
 use crate::task::Tasks;
 
 thread_local! {
@@ -42,6 +42,13 @@ pub(crate) fn tasks() -> Option<Rc<Tasks>> {
 /// Whether this thread is inside the loop with this address.
 pub(crate) fn is(address: Address) -> bool {
     tasks().is_some_and(|tasks| tasks.address() == address)
+}
+
+/// Asks a loop for something, in the name of whoever acts inside it, or of another thread. Gives the errand back if
+/// the loop is gone.
+pub(crate) fn send(address: Address, errand: Errand) -> Result<(), Errand> {
+    let by = if is(address) { observer::actor() } else { Actor::Thread };
+    address.send_by(by, errand)
 }
 
 /// Wakes the task `key` of the loop `number`, from wherever this is called.

@@ -20,6 +20,7 @@ use std::task::Waker;
 
 use crate::arena::Key;
 use crate::locks::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError, shared};
+use crate::observer::Actor;
 
 /// Leaves a wake for the loop `number`. If none lives there, nothing happens.
 #[cold]
@@ -58,11 +59,11 @@ struct Inbox {
     unpark: Waker,
 }
 
-/// What was left: tasks to wake, and errands.
+/// What was left: tasks to wake, and errands, with who asks for them.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     pub(crate) wakes: Vec<Key>,
-    pub(crate) errands: Vec<Errand>,
+    pub(crate) errands: Vec<(Actor, Errand)>,
 }
 
 impl Mail {
@@ -71,7 +72,7 @@ impl Mail {
     }
 }
 
-/// Something another thread wants done on the loop's thread.
+/// Something that is wanted done on the loop's thread, between two turns.
 pub(crate) enum Errand {
     /// Cancel the task with this key, if its serial number is this one.
     Cancel(Key, u64),
@@ -147,12 +148,17 @@ impl Address {
         self.number
     }
 
-    /// Asks the loop for something, from any thread. Gives the errand back if the loop is gone.
+    /// Asks the loop for something, from another thread. Gives the errand back if the loop is gone.
     pub(crate) fn send(self, errand: Errand) -> Result<(), Errand> {
+        self.send_by(Actor::Thread, errand)
+    }
+
+    /// As [`send`](Address::send), in the name of `by`, who may be somebody inside the loop.
+    pub(crate) fn send_by(self, by: Actor, errand: Errand) -> Result<(), Errand> {
         let mut errand = Some(errand);
         self.desk().deliver(|inbox| {
             if inbox.serial == self.serial {
-                inbox.mail.errands.extend(errand.take());
+                inbox.mail.errands.extend(errand.take().map(|errand| (by, errand)));
             }
         });
         errand.map_or(Ok(()), Err)
@@ -200,7 +206,7 @@ impl Address {
     }
 
     /// The loop's end. Gives the errands that nobody took, to be dropped with no lock held.
-    pub(crate) fn close(self) -> Vec<Errand> {
+    pub(crate) fn close(self) -> Vec<(Actor, Errand)> {
         let inbox = self.inbox().take_if(|inbox| inbox.serial == self.serial);
         let Some(inbox) = inbox else { return Vec::new() };
         Numbers::give_back(self.number);

@@ -18,6 +18,7 @@ use std::task::{Context, Poll};
 
 use crate::arena::Key;
 use crate::arrivals::Arrivals;
+use crate::home;
 use crate::inbox::{Address, Errand};
 use crate::join_error::JoinError;
 use crate::observer::{self, Behind, TaskId, Waits};
@@ -182,7 +183,7 @@ impl CancelHandle {
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
         // A loop that is gone has cancelled everything.
-        let _ = self.address.send(Errand::Cancel(self.key, self.id.0));
+        let _ = home::send(self.address, Errand::Cancel(self.key, self.id.0));
     }
 
     /// The number of the task it cancels.

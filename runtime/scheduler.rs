@@ -127,8 +127,8 @@ impl Scheduler {
 
     #[cold]
     fn read_mail(&self) {
-        for errand in self.tasks.collect() {
-            let actor = observer::set_actor(Actor::Thread);
+        for (by, errand) in self.tasks.collect() {
+            let actor = observer::set_actor(by);
             match errand {
                 Errand::Cancel(key, serial) => self.tasks.cancel_exactly(key, serial),
                 Errand::Run(job) => job(),

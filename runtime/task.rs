@@ -262,8 +262,8 @@ impl Tasks {
         observer::tell(|| Event::Woken { task: self.id(key), by: observer::actor() });
     }
 
-    /// Takes what other threads left: queues the tasks they woke, hands the errands to the caller.
-    pub(crate) fn collect(&self) -> Vec<Errand> {
+    /// Takes what was left: queues the tasks that other threads woke, hands the errands to the caller.
+    pub(crate) fn collect(&self) -> Vec<(Actor, Errand)> {
         let mut mail = self.spare.take();
         self.address.collect(&mut mail);
         let actor = observer::set_actor(Actor::Thread);

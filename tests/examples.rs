@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use programs::{Scratch, example};
 use roundel::study::Recording;
+use roundel::study::recording::What;
 
 /// Those whose every line is the same in every run.
 const DETERMINISTIC: [&str; 9] = [
@@ -300,6 +301,59 @@ fn where_nothing_can_be_recorded_the_program_does_not_begin() {
         assert!(output.status.code() == Some(2) && said.contains(why), "{name} {file}: {said}");
         assert!(output.stdout.is_empty() && fs::read_dir(&scratch.0).unwrap().next().is_none());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_recorded_before_stays_until_there_is_something_else() {
+    let scratch = Scratch::new("stays");
+    let file = scratch.0.join("old.html");
+    let explored = |flags: &[&str], file: &Path| {
+        let mut bank = example("bank");
+        bank.args(flags).arg("--record").arg(file);
+        run(bank)
+    };
+    for schedule in ["unlocked:9.9.9", "unlocked:abc", "open:0"] {
+        fs::write(&file, "old").unwrap();
+        assert_eq!(explored(&["--replay", schedule], &file).status.code(), Some(2));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old", "{schedule}");
+    }
+    // Neither is a link that leads to no file replaced, nor the file made.
+    let link = scratch.0.join("link.svg");
+    std::os::unix::fs::symlink("linked.svg", &link).unwrap();
+    assert_eq!(explored(&["--replay", "unlocked:abc"], &link).status.code(), Some(2));
+    assert!(link.is_symlink() && !link.exists());
+    assert_eq!(explored(&["--replay", "unlocked:0"], &link).status.code(), Some(1), "it fails as it should");
+    assert!(link.is_symlink() && fs::read_to_string(&link).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn an_example_that_cannot_write_its_recording_does_not_end_well() {
+    let scratch = Scratch::new("unwritten");
+    fs::create_dir(scratch.0.join("run-2.svg")).unwrap();
+    let mut recorded = example("producer_consumer");
+    recorded.args(["--clock", "virtual", "--record"]).arg(scratch.0.join("run.svg"));
+    let output = run(recorded);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: nothing is recorded: ") && said.contains("run-2.svg"), "{said}");
+}
+
+#[test]
+fn an_exploration_records_the_failure_with_what_it_prints_and_says_if_there_is_none() {
+    let scratch = Scratch::new("explored");
+    let mut explored = example("bank");
+    explored.arg("--explore").arg("--record").arg(scratch.0.join("run.json"));
+    let output = run(explored);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("nothing is recorded of locked: no schedule of it fails"),
+        "{said}"
+    );
+    let recording = Recording::load(scratch.0.join("run.json")).unwrap();
+    assert!(recording.title.starts_with("bank, schedule 0.1.0.1.2.3"), "{}", recording.title);
+    let notes = recording.steps.iter().filter(|step| matches!(step.what, What::Noted { .. })).count();
+    assert!(notes > 3, "{notes} lines of the program");
 }
 
 #[test]

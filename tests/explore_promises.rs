@@ -18,7 +18,16 @@
 //! | it is said how a schedule counts | the_empty_schedule_and_the_counting_are_said |
 //! | bounds are said | a_bound_that_is_reached_is_said, a_program_that_never_ends_is_cut_off |
 //! | no sockets | a_socket_is_refused_at_the_call_and_for_good |
-//! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused |
+//! | no threads | a_thread_is_refused_at_the_call, a_wake_from_another_thread_is_refused, and_so_is_what_it_sends |
+//! | what a program sends itself is its own | a_program_may_send_itself_messages |
+//! | of several unread errors the real one counts | an_error_behind_one_that_passes_the_drop_on_is_told |
+//! | the root goes first, after a drop too | the_root_is_first_after_a_drop_as_well |
+//! | other tasks stuck, another way to fail | a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail |
+//! | the same if somebody has set another hook since | a_hook_that_was_set_since_makes_no_panic_loud |
+//! | nor is a panic lost that nobody can hear | a_destructor_that_panics_where_nobody_hears_is_a_failure |
+//! | whoever waits is dropped in line too | a_drop_comes_also_where_only_the_root_or_the_clock_goes_on |
+//! | small numbers are told right | one_schedule_is_told_as_one, no_run_at_all_proves_nothing |
+//! | a panic has its own line | of_two_panics_that_end_alike_each_has_its_line |
 //! | nonsense is not reported | a_program_that_is_not_the_same_in_every_run_is_found_out |
 //! | quiet, but only here and now | panics_of_the_program_are_not_printed_and_others_are |
 //! | tasks may be left over | what_waits_when_the_program_is_done_is_no_failure |
@@ -45,7 +54,8 @@ use roundel::net::TcpListener;
 use roundel::study::recording::What;
 use roundel::study::{Bound, Exploration, Explore, Failure, FailureKind, explore, replay, timeline};
 use roundel::sync::{Event, Lock, Queue, Semaphore};
-use roundel::{Clock, EventLoop, Observer, Order, gather, gather_settled, sleep, spawn, timeout, to_thread, yield_now};
+use roundel::{Actor, Clock, EventLoop, Handle, Observer, Order, TaskId};
+use roundel::{gather, gather_settled, sleep, spawn, timeout, to_thread, yield_now};
 use support::{alone, millis, panic_text, panics_during};
 
 /// Two tasks add one; the sum is told by whoever asks.
@@ -220,6 +230,9 @@ fn a_schedule_that_does_not_fit_says_where() {
     );
     let said = refused("0.1.0.1.0");
     assert!(said.ends_with("the program ended after 4 of its 5 steps"), "{said}");
+    // The root is named only where timers race.
+    let said = replay("m", || async { sleep(millis(1)).await }).unwrap_err().to_string();
+    assert!(said.contains("after 0 of its 1 steps; was it found under racing_timers()?"), "{said}");
 }
 
 /// Who is done first, of two that sleep.
@@ -691,4 +704,249 @@ fn an_exploration_prints_nothing_of_what_it_reports() {
         gather([async { panic!("and this ends it") }]).await.len()
     });
     assert!(exploration.failures() > 0);
+}
+
+#[test]
+fn a_program_may_send_itself_messages() {
+    let cancelled = explore(|| async {
+        let task = spawn(pending::<()>());
+        task.cancel_handle().cancel();
+        task.await.is_err()
+    });
+    assert_eq!(cancelled.outcomes().keys().collect::<Vec<_>>(), [&true]);
+    let by_a_task = explore(|| async {
+        let task = spawn(pending::<()>());
+        let remote = task.cancel_handle();
+        let canceller = spawn(async move { remote.cancel() });
+        [task.await.is_ok(), canceller.await.is_ok()]
+    });
+    assert_eq!(by_a_task.outcomes().keys().collect::<Vec<_>>(), [&[false, true]]);
+
+    // A task is told to be spawned by the one that sent it.
+    #[derive(Default)]
+    struct Parents(RefCell<Vec<Actor>>);
+    impl Observer for Parents {
+        fn event(&self, event: &roundel::Event<'_>) {
+            if let roundel::Event::Spawned { by, .. } = event {
+                self.0.borrow_mut().push(*by);
+            }
+        }
+    }
+    let sends = || async {
+        let sender = spawn(async { Handle::current().spawn(async { 5 }).await.unwrap() });
+        sender.await.unwrap()
+    };
+    assert_eq!(explore(sends).outcomes().keys().collect::<Vec<_>>(), [&5]);
+    let parents = Rc::new(Parents::default());
+    Explore::new().observer(parents.clone()).replay("", sends).unwrap();
+    let numbers: Vec<_> = parents.0.take().iter().map(|by| by.task().map(TaskId::number)).collect();
+    assert_eq!(numbers, [None, Some(0), Some(1)]);
+}
+
+#[test]
+fn and_so_is_what_it_sends() {
+    let (said, _) = said_by(|| {
+        explore(|| async {
+            let handle = Handle::current();
+            thread::spawn(move || drop(handle.spawn(async {}))).join().unwrap();
+            yield_now().await;
+        });
+    });
+    assert!(said.contains(") was spawned by another thread: "), "{said}");
+    let (said, _) = said_by(|| {
+        explore(|| async {
+            let task = spawn(pending::<()>());
+            let remote = task.cancel_handle();
+            thread::spawn(move || remote.cancel()).join().unwrap();
+            yield_now().await;
+            drop(task);
+        });
+    });
+    assert!(said.contains(") was cancelled by another thread: "), "{said}");
+}
+
+/// Longer than the others take.
+async fn pause() {
+    for _ in 0..4 {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn an_error_behind_one_that_passes_the_drop_on_is_told() {
+    let exploration = Explore::new().cancelling().run(|| async {
+        let done = Rc::new(Cell::new(false));
+        let work = spawn({
+            let done = done.clone();
+            async move {
+                yield_now().await;
+                done.set(true);
+            }
+        });
+        drop(spawn(async move { work.await.unwrap() }));
+        pause().await;
+        drop(spawn(async move { assert!(done.get(), "half done") }));
+        pause().await;
+    });
+    let told = exploration.failing().iter().filter(|failing| failing.failure.text.contains("half done"));
+    assert!(told.count() > 0, "{exploration}");
+}
+
+#[test]
+fn the_root_is_first_after_a_drop_as_well() {
+    let program = || async {
+        let went = Rc::new(Cell::new(false));
+        let waited_for = spawn(pending::<()>());
+        let other = went.clone();
+        drop(spawn(async move { other.set(true) }));
+        yield_now().await;
+        let _ = waited_for.await;
+        went.get()
+    };
+    // The root has just had a turn, and the other task is in line.
+    assert_eq!(Explore::new().cancelling().replay("0.x0", program).unwrap().result, Ok(false));
+    // The same if time has passed: both are due.
+    let program = || async {
+        let went = Rc::new(Cell::new(false));
+        let other = went.clone();
+        drop(spawn(async move {
+            sleep(millis(5)).await;
+            other.set(true);
+        }));
+        yield_now().await;
+        sleep(millis(5)).await;
+        went.get()
+    };
+    assert_eq!(explore(program).outcomes().keys().collect::<Vec<_>>(), [&false]);
+}
+
+#[test]
+fn of_two_panics_that_end_alike_each_has_its_line() {
+    let exploration = explore(|| async {
+        drop(spawn(async { panic!("12") }));
+        let read = spawn(async { panic!("2") });
+        let _: Result<(), _> = read.await;
+        yield_now().await;
+    });
+    let line = line!() - 5;
+    assert!(exploration.failures() > 0);
+    for failing in exploration.failing() {
+        assert!(failing.failure.text.contains(&format!("12 (at {}:{line}:", file!())), "{}", failing.failure);
+    }
+}
+
+#[test]
+fn a_circle_and_an_event_that_nobody_sets_are_two_ways_to_fail() {
+    let program = || async {
+        let [a, b] = [(); 2].map(|()| Rc::new(Lock::new(())));
+        let event = Rc::new(Event::new());
+        let came = Rc::new(Cell::new(false));
+        let (a2, b2, came2) = (a.clone(), b.clone(), came.clone());
+        let one = spawn(async move {
+            let _a = a.acquire().await;
+            yield_now().await;
+            let _b = b.acquire().await;
+            came.set(true);
+        });
+        let other = spawn(async move {
+            if came2.get() {
+                event.wait().await;
+            }
+            let _b = b2.acquire().await;
+            yield_now().await;
+            let _a = a2.acquire().await;
+        });
+        one.await.unwrap();
+        other.await.unwrap();
+    };
+    let exploration = explore(program);
+    let [circle, event] = exploration.failing() else { panic!("{exploration}") };
+    let is_a_circle = |failure: &Failure| !failure.deadlock.as_ref().unwrap().cycles.is_empty();
+    assert!(is_a_circle(&circle.failure) != is_a_circle(&event.failure), "{exploration}");
+    assert_eq!(circle.schedules + event.schedules, exploration.failures());
+}
+
+#[test]
+fn a_hook_that_was_set_since_makes_no_panic_loud() {
+    if !alone("a_hook_that_was_set_since_makes_no_panic_loud") {
+        return;
+    }
+    static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let fails = || explore(|| async { gather([async { panic!("quietly") }]).await.len() });
+    let before = fails();
+    panic::set_hook(Box::new(|info| HEARD.lock().unwrap().push(panic_text(info.payload()))));
+    assert_eq!(only(&fails()), only(&before), "with its line");
+    assert_eq!(only(&fails()), only(&before));
+    drop(panic::catch_unwind(|| panic!("afterwards")));
+    let heard = HEARD.lock().unwrap().clone();
+    let [probe, afterwards] = &heard[..] else { panic!("{heard:?}") };
+    assert!(probe.contains("a panic to see whether the hook"), "{probe}");
+    assert_eq!(afterwards, "afterwards");
+}
+
+#[test]
+fn a_destructor_that_panics_where_nobody_hears_is_a_failure() {
+    let exploration = explore(|| async {
+        drop(spawn(async { support::OnDrop(|| panic!("of the output")) }));
+        yield_now().await;
+    });
+    let failure = only(&exploration);
+    assert_eq!(failure.kind, FailureKind::Panicked);
+    assert!(failure.text.contains("nobody hears: of the output (at tests/explore_promises.rs:"), "{failure}");
+    assert_eq!(exploration.outcomes()[&()], 1, "it goes on");
+}
+
+#[test]
+fn a_drop_comes_also_where_only_the_root_or_the_clock_goes_on() {
+    // Whether the waiter was dropped before it had the lock that the root holds, and after which sleep of the root.
+    let program = || async {
+        let lock = Rc::new(Lock::new(()));
+        let has_it = Rc::new(Cell::new(false));
+        let guard = lock.acquire().await;
+        let waiter = spawn({
+            let (lock, has_it) = (lock.clone(), has_it.clone());
+            async move {
+                let _guard = lock.acquire().await;
+                has_it.set(true);
+            }
+        });
+        let mut gone = Vec::new();
+        for _ in 0..3 {
+            sleep(millis(5)).await;
+            gone.push(waiter.is_finished());
+        }
+        drop(guard);
+        let _ = waiter.await;
+        (has_it.get(), gone)
+    };
+    let exploration =
+        Explore::new().cancelling().expect(|(has_it, gone): &(bool, Vec<bool>)| *has_it || gone[0]).run(program);
+    let in_line = |sleeps: usize| (false, (0..3).map(|sleep| sleep >= sleeps).collect::<Vec<_>>());
+    for sleeps in 0..3 {
+        assert!(exploration.outcomes().contains_key(&in_line(sleeps)), "{exploration}");
+    }
+    assert!(exploration.is_complete() && exploration.outcomes().contains_key(&(true, vec![false; 3])));
+    // The schedule says how much later, and may be run again; without a drop there is nothing to be said.
+    let schedule = exploration.schedule().unwrap();
+    assert_eq!(schedule, "0.-.-.x0");
+    let run = Explore::new().replay(schedule, program).unwrap();
+    assert_eq!((&*run.schedule, run.result), (schedule, Ok(in_line(1))));
+    assert_eq!(Explore::new().cancelling().replay("", program).unwrap().schedule, "0.0");
+    let in_order = Explore::new().in_order().cancelling().run(program);
+    assert_eq!(in_order.outcomes(), exploration.outcomes());
+}
+
+#[test]
+fn one_schedule_is_told_as_one() {
+    let said = Explore::new().max_schedules(1).run(lost_update).to_string();
+    assert!(said.starts_with("1 schedule, and there are more"), "{said}");
+    let said = Explore::new().random(1, 1).run(lost_update).to_string();
+    assert!(said.starts_with("1 random schedule\n"), "{said}");
+}
+
+#[test]
+fn no_run_at_all_proves_nothing() {
+    let exploration = Explore::new().random(1, 0).run(|| async { panic!("always") });
+    assert_eq!((exploration.schedules(), exploration.failures()), (1, 1));
+    assert!(exploration.outcomes().keys().next().is_none_or(|()| false));
 }

@@ -45,6 +45,7 @@ const FLOORS: [&[&str]; 8] = [
 /// Who may import from the same floor, and what.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("waker", &["home"]),
+    ("join_handle", &["home"]),
     ("event_loop", &["context", "study/inquest"]),
     ("builder", &["context", "event_loop", "study/inquest", "study/warnings"]),
     ("study/inquest", &["context"]),

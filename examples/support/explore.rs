@@ -9,9 +9,8 @@
 //! workers where the example has a hundred, for the number of orders grows fast.
 
 use std::cell::Cell;
-use std::env;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 use std::rc::Rc;
 
@@ -19,7 +18,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use roundel::study::{Explore, note};
 
 use super::record::Saved;
-use super::{Flags, heading};
+use super::{Flags, example, heading, refuse};
 
 /// What is to be done instead of running the example.
 #[derive(Clone, Copy, Debug)]
@@ -99,12 +98,6 @@ impl Flags {
     }
 }
 
-/// Ends the program, as clap does.
-fn refuse(why: &str) -> ! {
-    eprintln!("error: {why}");
-    process::exit(2)
-}
-
 /// An example's programs.
 pub(crate) struct Study {
     pub(crate) seed: u64,
@@ -156,15 +149,22 @@ where
     heading(name);
     IS_QUIET.set(true);
     let exploration = explore.run(&mut program);
+    IS_QUIET.set(false);
     println!("{exploration}");
-    if let Some(schedule) = exploration.schedule().filter(|schedule| schedule.len() < 200) {
+    let schedule = exploration.schedule();
+    if let Some(schedule) = schedule.filter(|schedule| schedule.len() < 200) {
         println!("to see it: cargo run --example {} -- --replay {name}:{schedule}", example());
-        if record.is_some() {
-            let again = recorded(explore, record, schedule).replay(schedule, program);
+    }
+    match (schedule, record) {
+        (Some(schedule), Some(_)) => {
+            // Of a long one the beginning is enough to tell it by.
+            let shown = &schedule[..schedule.len().min(200)];
+            let again = recorded(explore, record, shown).replay(schedule, program);
             again.expect("the exploration has run it again itself");
         }
+        (None, Some(_)) => eprintln!("nothing is recorded of {name}: no schedule of it fails"),
+        (_, None) => {}
     }
-    IS_QUIET.set(false);
 }
 
 /// Has a replay recorded, if that was asked for.
@@ -188,21 +188,15 @@ where
     T: Debug,
     F: Future<Output = T>,
 {
-    let replayed = explore.replay(schedule, program);
-    // What records it writes its file now.
-    drop(explore);
-    match replayed {
+    match explore.replay(schedule, program) {
+        // Of no run, no file is written: this ends the program, and drops nothing.
         Err(error) => refuse(&error.to_string()),
         Ok(run) => {
+            drop(explore);
             println!("{run}");
             if run.result.is_err() {
                 process::exit(1);
             }
         }
     }
-}
-
-fn example() -> String {
-    let path = env::args_os().next().map(PathBuf::from);
-    path.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).unwrap_or_default()
 }

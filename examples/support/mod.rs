@@ -15,8 +15,10 @@
 pub(crate) mod explore;
 pub(crate) mod record;
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -93,6 +95,18 @@ pub(crate) fn command() -> Command {
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// The example's own name.
+pub(crate) fn example() -> String {
+    let path = env::args_os().next().map(PathBuf::from);
+    path.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).unwrap_or_default()
+}
+
+/// Ends the program, as clap does.
+pub(crate) fn refuse(why: &str) -> ! {
+    eprintln!("error: {why}");
+    process::exit(2)
 }
 
 /// Begins lines that are the same in every run on the virtual clock.

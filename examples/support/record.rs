@@ -5,16 +5,21 @@
 //!   hello --record hello.json   for ui.perfetto.dev or chrome://tracing
 //!
 //! An example that makes several loops writes a file for each: FILE, then FILE-2, FILE-3 with the same ending.
+//! One that cannot write what it was asked for ends there, with status 1.
 
 use std::cell::Cell;
-use std::env;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::rc::Rc;
+use std::thread;
 
 use clap::{Arg, ArgMatches, value_parser};
 use roundel::study::{Recorder, Recording};
 use roundel::{Builder, Event, Observer};
+
+use super::example;
 
 /// The flag itself. A file that cannot be written is refused before the program begins.
 pub(crate) fn flag() -> Arg {
@@ -35,23 +40,33 @@ pub(crate) fn target(matches: &ArgMatches) -> Option<&'static Path> {
 
 /// Ends the program, as clap does.
 pub(crate) fn refuse(why: &str) -> ! {
-    eprintln!("error: --record {why}");
-    std::process::exit(2)
+    super::refuse(&format!("--record {why}"))
 }
 
-fn try_to_write(path: &Path) -> std::io::Result<()> {
+/// Leaves everything as it was.
+fn try_to_write(path: &Path) -> io::Result<()> {
+    // Not there either is what a link leads to that leads nowhere.
     let new = !path.exists();
     OpenOptions::new().append(true).create(true).open(path)?;
-    if new { std::fs::remove_file(path) } else { Ok(()) }
+    // Of a link, the file is removed and not the link.
+    if new { fs::remove_file(path.canonicalize()?) } else { Ok(()) }
+}
+
+/// Ends the program, which has not done what it was asked for; a panic that is under way does so itself.
+fn fail(why: &str) {
+    eprintln!("error: {why}");
+    if !thread::panicking() {
+        process::exit(1);
+    }
 }
 
 /// Writes a picture that is no recording beside FILE, if one was asked for: to FILE-WORD.svg.
 pub(crate) fn beside(file: Option<&Path>, word: &str, picture: impl FnOnce() -> String) {
     let Some(file) = file else { return };
     let path = file.with_file_name(format!("{}-{word}.svg", file.file_stem().unwrap_or_default().to_string_lossy()));
-    match std::fs::write(&path, picture()) {
+    match fs::write(&path, picture()) {
         Ok(()) => eprintln!("drawn: {}", path.display()),
-        Err(error) => eprintln!("nothing is drawn: {}: {error}", path.display()),
+        Err(error) => fail(&format!("nothing is drawn: {}: {error}", path.display())),
     }
 }
 
@@ -76,7 +91,7 @@ impl Saved {
         }
         let number = BEFORE.get() + 1;
         BEFORE.set(number);
-        let title = if title.is_empty() { program() } else { title.to_owned() };
+        let title = if title.is_empty() { example() } else { title.to_owned() };
         Saved { recorder: Recorder::whole().titled(&title), file: numbered(file, number) }
     }
 }
@@ -90,11 +105,6 @@ fn numbered(file: &Path, number: u32) -> PathBuf {
     file.with_file_name(format!("{}-{number}.{}", stem.to_string_lossy(), ending.to_string_lossy()))
 }
 
-fn program() -> String {
-    let path = env::args_os().next().map(PathBuf::from);
-    path.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).unwrap_or_default()
-}
-
 impl Observer for Saved {
     fn event(&self, event: &Event<'_>) {
         self.recorder.event(event);
@@ -106,7 +116,7 @@ impl Drop for Saved {
         let recording = self.recorder.recording();
         match recording.save(&self.file) {
             Ok(()) => eprintln!("recorded {} steps: {}", recording.steps.len(), self.file.display()),
-            Err(error) => eprintln!("nothing is recorded: {}: {error}", self.file.display()),
+            Err(error) => fail(&format!("nothing is recorded: {}: {error}", self.file.display())),
         }
     }
 }

@@ -88,6 +88,11 @@ pub(crate) struct Script<'a> {
 impl Chooser for Script<'_> {
     fn choose(&mut self, point: &Point<'_>) -> Choice {
         let Some(pick) = self.picks.get(self.at) else { return Choice::FirstInLine };
+        // Where nobody but the root can go on, it does, until who is named can.
+        let nobody = point.candidates.iter().position(|candidate| *candidate == Pick::Nobody);
+        if let Some(nobody) = nobody.filter(|_| !point.candidates.contains(pick)) {
+            return Choice::This(nobody);
+        }
         if let Some(position) = point.candidates.iter().position(|candidate| candidate == pick) {
             self.at += 1;
             return Choice::This(position);

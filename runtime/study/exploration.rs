@@ -4,11 +4,11 @@
 //! first among the shortest.
 //! Does not know: how schedules are found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 
-use crate::observer::TaskId;
+use crate::observer::{TaskId, Waits};
 use crate::study::deadlock::Deadlock;
 use crate::study::schedule::Rules;
 
@@ -232,11 +232,20 @@ impl Failure {
         Failure { kind: FailureKind::Deadlocked, text, dropped: None, deadlock: Some(deadlock) }
     }
 
-    /// Whether two runs failed in one way. (Two deadlocks may be told in other words.)
+    /// Whether two runs failed in one way. (Two deadlocks of the same tasks may be told in other words.)
     pub(crate) fn is_like(&self, other: &Failure) -> bool {
         let says_it = matches!(self.kind, FailureKind::Panicked | FailureKind::Unexpected);
         let place = |failure: &Failure| failure.dropped.as_ref().map(|dropped| (dropped.task, dropped.number));
-        self.kind == other.kind && place(self) == place(other) && (!says_it || self.text == other.text)
+        self.kind == other.kind
+            && place(self) == place(other)
+            && self.stuck() == other.stuck()
+            && (!says_it || self.text == other.text)
+    }
+
+    /// Which tasks are stuck, in order of spawning, and what sort of thing each waits for.
+    fn stuck(&self) -> Vec<(TaskId, BTreeSet<Waits>)> {
+        let tasks = self.deadlock.iter().flat_map(|deadlock| &deadlock.tasks);
+        tasks.map(|task| (task.id, task.waits.iter().map(|waits| waits.resource.kind).collect())).collect()
     }
 }
 
@@ -296,6 +305,15 @@ impl<T: fmt::Debug> fmt::Display for Exploration<T> {
         let schedules = Grouped(self.schedules);
         match self.bound {
             None if self.schedules == 1 => write!(f, "1 schedule, the only one there is")?,
+            Some(Bound::Schedules(_)) if self.schedules == 1 => {
+                write!(f, "1 schedule, and there are more: max_schedules() is reached")?
+            }
+            Some(Bound::Turns(turns)) if self.schedules == 1 => write!(
+                f,
+                "1 schedule, and there are more: max_turns() is reached, by {} turns",
+                Grouped(turns as usize)
+            )?,
+            Some(Bound::Random(_)) if self.schedules == 1 => write!(f, "1 random schedule")?,
             None => write!(f, "{schedules} schedules, which are all there are")?,
             Some(Bound::Schedules(_)) => {
                 write!(f, "{schedules} schedules, and there are more: max_schedules() is reached")?

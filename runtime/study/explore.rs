@@ -85,8 +85,9 @@ use crate::study::search::Search;
 /// something beside the order: a random number, the machine's clock, an address, what an earlier run left. (That is
 /// found out where the loop sees it, and in the first run and the failures, which are made twice.)
 ///
-/// Panics of the program on this thread are not printed; the report has what they say. What another thread sends
-/// through a [`Handle`](crate::Handle) cannot be told from what the program sends itself, and nobody waits for it.
+/// Panics of the program on this thread are not printed; the report has what they say. What the
+/// program sends itself through a [`Handle`](crate::Handle) is its own; what another thread sends is refused when it
+/// comes, but nobody waits for it.
 #[track_caller]
 pub fn explore<T, F>(program: impl FnMut() -> F) -> Exploration<T>
 where
@@ -151,7 +152,7 @@ impl<T> Explore<T> {
     /// Every order of the ready tasks, depth first; 100,000 schedules at most.
     pub fn new() -> Explore<T> {
         let rules = Rules { any_order: true, racing: false, drops: 0, max_steps: 10_000 };
-        let search = Search { rules, max_schedules: 100_000, max_turns: 5_000_000, expect: None };
+        let search = Search { rules, max_schedules: 100_000, max_turns: 2_000_000, expect: None };
         Explore { search, random: None, observers: Vec::new() }
     }
 
@@ -171,19 +172,19 @@ impl<T> Explore<T> {
         self
     }
 
-    /// So many turns in all runs together at most; 5,000,000 if not said. The report says if that was too few.
+    /// So many turns in all runs together at most; 2,000,000 if not said. The report says if that was too few.
     pub fn max_turns(mut self, most: u64) -> Explore<T> {
         self.search.max_turns = most;
         self
     }
 
-    /// Instead of all schedules, so many runs with random ones, each choice uniformly among those who may be next.
-    /// The same seed gives the same runs.
+    /// Instead of all schedules, so many runs with random ones, one at least; each choice is uniform among those who
+    /// may be next. The same seed gives the same runs.
     ///
     /// The schedules of failures are made shorter: to the fewest turns that lead to the same failure, if what is
     /// not named goes first in, first out.
     pub fn random(mut self, seed: u64, runs: usize) -> Explore<T> {
-        self.random = Some((seed, runs));
+        self.random = Some((seed, runs.max(1)));
         self
     }
 
@@ -206,8 +207,10 @@ impl<T> Explore<T> {
         self
     }
 
-    /// In each run one task may be dropped, at any point at which somebody may be next, at whichever await it stands:
+    /// In each run one task may be dropped, before any turn and before the clock moves, at whichever await it stands:
     /// each task that has waited at least once, but for the future given to `block_on`. The rest runs on to its end.
+    /// (Where only the future given to `block_on` is ready, or the clock must move, a `-` in the schedule says that
+    /// this happens first.)
     ///
     /// So every await of every task is tried, and every moment of the wait: while the task is in line, and when it
     /// has been served and does not know yet. What breaks is a failure that names the task and the await, as

@@ -3,6 +3,7 @@
 //! ```text
 //!   0.1.0.1     the first task, the second, the first, the second; counted from 0 in order of spawning
 //!   0.x1.0      the second task is dropped where it stands
+//!   0.-.x1      the same, but one step of the root or of the clock later
 //!   0.m.0       the future given to `block_on`, whose sleep ended early
 //! ```
 //!
@@ -33,6 +34,9 @@ pub(crate) enum Pick {
     Turn(TaskId),
     /// This task is dropped.
     Drop(TaskId),
+    /// Nobody is dropped, where only the future given to `block_on` is ready, or the clock must move. It is written
+    /// where a drop follows, to say how much later.
+    Nobody,
 }
 
 impl Pick {
@@ -41,6 +45,7 @@ impl Pick {
         let (drops, TaskId(number)) = match self {
             Pick::Turn(task) => (false, task),
             Pick::Drop(task) => (true, task),
+            Pick::Nobody => return (false, 0),
         };
         (drops, number.wrapping_sub(1))
     }
@@ -54,6 +59,7 @@ impl Pick {
         };
         match (word, word.strip_prefix('x')) {
             ("m", _) => Some(Pick::Turn(TaskId(0))),
+            ("-", _) => Some(Pick::Nobody),
             (_, Some(digits)) => number(digits).map(Pick::Drop),
             (digits, None) => number(digits).map(Pick::Turn),
         }
@@ -66,6 +72,7 @@ impl fmt::Display for Pick {
             Pick::Turn(TaskId(0)) => f.write_str("m"),
             Pick::Turn(task) => write!(f, "{}", task.0 - 1),
             Pick::Drop(task) => write!(f, "x{}", task.0.wrapping_sub(1)),
+            Pick::Nobody => f.write_str("-"),
         }
     }
 }
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_schedule_is_read_as_it_was_written() {
-        for text in ["", "0", "0.1.0.1", "12.x3.m.0"] {
+        for text in ["", "0", "0.1.0.1", "12.x3.m.0", "0.-.x1"] {
             assert_eq!(write(&read(text).expect("it is one")), text);
         }
     }

@@ -15,9 +15,10 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use crate::observer::Observer;
+use crate::observer::{Observer, TaskId};
 use crate::study::choosers::{Dice, NOT_THE_SAME, Script, Ways};
 use crate::study::exploration::{Bound, Exploration, Failing, Failure, FailureKind, Run};
+use crate::study::hush;
 use crate::study::schedule::{self, Pick, Rules, ScheduleError};
 use crate::study::steered::{self, End, Ran};
 #[cfg(feature = "record")]
@@ -72,6 +73,7 @@ impl<T> Search<T> {
         F: Future<Output = T>,
     {
         let picks = schedule::read(schedule)?;
+        hush::install();
         let (ran, misfit) = self.run_script(&picks, observers, program);
         if let Some(misfit) = misfit {
             return Err(ScheduleError(format!("the schedule {schedule} does not fit this program: {misfit}")));
@@ -94,6 +96,7 @@ impl<T> Search<T> {
         T: Ord + fmt::Debug,
         F: Future<Output = T>,
     {
+        hush::install();
         let mut found = Exploration::new(self.rules);
         let mut ways = Ways::default();
         let mut first = None;
@@ -128,6 +131,7 @@ impl<T> Search<T> {
         T: Ord + fmt::Debug,
         F: Future<Output = T>,
     {
+        hush::install();
         let mut found = Exploration::new(self.rules);
         let mut seen = HashSet::new();
         let mut first = None;
@@ -214,7 +218,9 @@ impl<T> Search<T> {
         let ran = steered::run(rules, observers, program, &mut script);
         let left = picks.len() - script.at;
         let misfit = script.misfit.or_else(|| {
-            let ended = || format!("the program ended after {} of its {} steps", script.at, picks.len());
+            let is_at_root = picks.get(script.at) == Some(&Pick::Turn(TaskId(0))) && !racing;
+            let hint = if is_at_root { "; was it found under racing_timers()?" } else { "" };
+            let ended = || format!("the program ended after {} of its {} steps{hint}", script.at, picks.len());
             (left > 0).then(ended)
         });
         (ran, misfit)

@@ -5,7 +5,8 @@
 //!                -> candidates: the ready tasks, those asleep if timers race, those to be dropped
 //!                                 |
 //!                   chooser says which  -> (move the clock until it is awake) -> one turn
-//!                -> nobody? the clock jumps to the next deadline; there is none? a deadlock
+//!                -> nobody? the root goes again, or somebody is dropped, or the clock jumps to the next deadline;
+//!                   there is none? a deadlock
 //! ```
 //!
 //! Promises: each run has a fresh loop, a clock at zero and primitives numbered from 1; a program that is the
@@ -17,7 +18,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
-use std::mem::discriminant;
+use std::iter;
+use std::mem::{self, discriminant};
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::thread;
@@ -26,7 +28,7 @@ use crate::clock::Clock;
 use crate::context::Parts;
 use crate::event_loop::{EventLoop, Steer};
 use crate::join_error::panic_text;
-use crate::observer::{Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
+use crate::observer::{self, Actor, Behind, Event, FreshLabels, Observer, Resource, TaskId, Waits};
 use crate::quietly::quietly;
 use crate::scheduler::PollRoot;
 use crate::study::exploration::{Dropped, Failure, FailureKind};
@@ -105,11 +107,17 @@ pub(crate) fn run<T, F: Future<Output = T>>(
     let Steering { picks, steps, end, dropped, .. } = steering;
     drop(event_loop);
     drop(labels);
-    let panics = hush.take();
+    let (panics, unheard) = (hush.take(), hush.unheard());
     // Whoever unwraps the result of a task that the explorer dropped has done nothing wrong.
     let passed_on =
         |text: &str| dropped.as_ref().is_some_and(|dropped| text.contains(&format!("{} was cancelled", dropped.task)));
-    let unread = watch.unread.take().filter(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
+    let unread = watch.unread.take().into_iter().find(|text| !passed_on(text)).map(|text| panicked(&text, &panics));
+    // Nor may a panic be lost that nobody could hear of.
+    let unread = unread.or_else(|| {
+        let mut failure = panicked(unheard.iter().find(|text| !passed_on(text))?, &panics);
+        failure.text.insert_str(0, "in a destructor, or a waker, whose panic nobody hears: ");
+        Some(failure)
+    });
     let end = match (watch.refused.take(), end, output) {
         (Some(refused), ..) => End::Refused(refused),
         (None, Some(Given::Stopped), _) => End::Stopped,
@@ -131,7 +139,11 @@ pub(crate) fn run<T, F: Future<Output = T>>(
 
 /// A panic with the line it happened at, which the hook knows.
 fn panicked(text: &str, panics: &[Panic]) -> Failure {
-    let at = panics.iter().rev().find(|panic| text.ends_with(&panic.text)).map(|panic| format!(" (at {})", panic.site));
+    // A task's error has its own words before those of the panic.
+    const BEFORE: &str = "panicked: ";
+    let says =
+        |panic: &str| text == panic || text.match_indices(BEFORE).any(|(at, _)| text[at + BEFORE.len()..] == *panic);
+    let at = panics.iter().rev().find(|panic| says(&panic.text)).map(|panic| format!(" (at {})", panic.site));
     Failure::new(FailureKind::Panicked, format!("{text}{}", at.unwrap_or_default()))
 }
 
@@ -152,6 +164,8 @@ struct Steering<'a> {
     end: Option<Given>,
     dropped: Option<Dropped>,
     drops_left: usize,
+    /// Since the last step that is written: how often nobody was dropped, though somebody could have been.
+    passed: usize,
 }
 
 impl<'a> Steering<'a> {
@@ -166,6 +180,7 @@ impl<'a> Steering<'a> {
             end: None,
             dropped: None,
             drops_left: rules.drops,
+            passed: 0,
         }
     }
 
@@ -184,13 +199,11 @@ impl<'a> Steering<'a> {
             let mut candidates = self.turns(parts, &ready);
             let root = ready.iter().position(|task| task.0 == 0);
             // Once between two turns of tasks: a root that only yields must not keep them waiting.
-            if let Some(root) = root.filter(|_| !self.root_went || candidates.is_empty()) {
-                tasks.bring_forward(root);
-                self.steps += 1;
-                self.root_went = true;
-                return Steer::TakeTurn;
+            let is_idle = candidates.is_empty();
+            if let Some(root) = root.filter(|_| !self.root_went && !is_idle) {
+                return self.root_goes(parts, root);
             }
-            if candidates.is_empty() {
+            if is_idle && root.is_none() && parts.driver.wheel().next_tick().is_none() {
                 if let Some(end) = self.let_time_pass(parts, poll_root) {
                     return end;
                 }
@@ -201,21 +214,38 @@ impl<'a> Steering<'a> {
                 candidates
                     .extend(tasks.roll().iter().filter(|task| may_be_dropped(task)).map(|task| Pick::Drop(task.0)));
             }
+            if is_idle {
+                candidates.push(Pick::Nobody);
+            }
             candidates.sort_unstable_by_key(|pick| pick.rank());
             let print = self.watch.print.get();
-            let pick = match self.chooser.choose(&Point { candidates: &candidates, print }) {
+            let choice = match candidates[..] {
+                // Nothing else is left.
+                [Pick::Nobody] => Choice::FirstInLine,
+                _ => self.chooser.choose(&Point { candidates: &candidates, print }),
+            };
+            let pick = match choice {
                 Choice::This(position) => candidates[position],
                 Choice::Stop => return self.give_up(Given::Stopped),
-                Choice::FirstInLine => match ready.iter().find(|task| task.0 != 0) {
-                    Some(&first) => Pick::Turn(first),
-                    None => {
-                        if let Some(end) = self.let_time_pass(parts, poll_root) {
-                            return end;
-                        }
-                        continue;
-                    }
-                },
+                Choice::FirstInLine => {
+                    ready.iter().find(|task| task.0 != 0).map_or(Pick::Nobody, |&first| Pick::Turn(first))
+                }
             };
+            if pick == Pick::Nobody {
+                self.passed += usize::from(candidates.len() > 1);
+                if let Some(root) = root {
+                    return self.root_goes(parts, root);
+                }
+                if let Some(end) = self.let_time_pass(parts, poll_root) {
+                    return end;
+                }
+                continue;
+            }
+            // Where nobody was dropped matters only to the drop that comes next.
+            let passed = mem::take(&mut self.passed);
+            if let Pick::Drop(_) = pick {
+                self.picks.extend(iter::repeat_n(Pick::Nobody, passed));
+            }
             self.picks.push(pick);
             self.steps += 1;
             match pick {
@@ -224,9 +254,21 @@ impl<'a> Steering<'a> {
                     self.root_went = task.0 == 0;
                     return Steer::TakeTurn;
                 }
-                Pick::Drop(task) => self.drop_task(parts, task),
+                Pick::Drop(task) => {
+                    self.root_went = false;
+                    self.drop_task(parts, task);
+                }
+                Pick::Nobody => {}
             }
         }
+    }
+
+    /// The root, at this position of the line, has a turn.
+    fn root_goes(&mut self, parts: &Parts, position: usize) -> Steer {
+        parts.scheduler.tasks().bring_forward(position);
+        self.steps += 1;
+        self.root_went = true;
+        Steer::TakeTurn
     }
 
     /// The turns that may be next: of the ready tasks but the root, and of whoever sleeps.
@@ -264,6 +306,7 @@ impl<'a> Steering<'a> {
     fn let_time_pass(&mut self, parts: &Parts, poll_root: PollRoot<'_>) -> Option<Steer> {
         if parts.driver.wheel().next_tick().is_some() {
             pass_time(parts);
+            self.root_went = false;
             return None;
         }
         let failure = match inquest::hold(parts, poll_root) {
@@ -320,8 +363,8 @@ fn pass_time(parts: &Parts) {
 struct Watch {
     print: Cell<u64>,
     refused: RefCell<Option<String>>,
-    /// The first panic of a task that nobody heard of.
-    unread: RefCell<Option<String>>,
+    /// The panics of tasks that nobody heard of.
+    unread: RefCell<Vec<String>>,
     awaits: RefCell<HashMap<TaskId, Await>>,
     /// The lines that spawned the tasks.
     sites: RefCell<HashMap<TaskId, &'static Location<'static>>>,
@@ -384,6 +427,9 @@ impl Observer for Watch {
                 if task.0 != 0 {
                     self.sites.borrow_mut().insert(task, site);
                 }
+                if actor == Actor::Thread {
+                    self.refuse(Actor::Task(task), "was spawned by another thread");
+                }
             }
             Event::Woken { task, by: actor } => {
                 self.remember((2, task, by(actor)));
@@ -408,10 +454,13 @@ impl Observer for Watch {
             }
             Event::Acquired { by: actor, resource, .. } => self.remember((5, by(actor), resource.kind)),
             Event::Released { by: actor, resource } => self.remember((6, by(actor), resource.kind)),
-            Event::Finished { task, outcome } => self.remember((7, task, discriminant(&outcome))),
-            Event::Unread { text, .. } => {
-                self.unread.borrow_mut().get_or_insert_with(|| text.to_owned());
+            Event::Finished { task, outcome } => {
+                self.remember((7, task, discriminant(&outcome)));
+                if observer::actor() == Actor::Thread {
+                    self.refuse(Actor::Task(task), "was cancelled by another thread");
+                }
             }
+            Event::Unread { text, .. } => self.unread.borrow_mut().push(text.to_owned()),
             Event::Opened { by: actor, .. } => self.refuse_at_once(actor, "opened a socket"),
             Event::Submitted { by: actor, site, .. } => {
                 self.refuse_at_once(actor, &format!("handed a closure to a thread (at {site})"));

@@ -169,7 +169,7 @@ mod tests {
             line.address.collect(&mut mail);
             assert_eq!(mail.errands.len(), 1);
             // When it is run, the way is free for the next.
-            mail.errands.drain(..).for_each(|errand| match errand {
+            mail.errands.drain(..).for_each(|(_, errand)| match errand {
                 Errand::Run(run) => run(),
                 Errand::Cancel(..) => unreachable!("nobody cancels"),
             });

@@ -233,13 +233,13 @@ impl EventLoop {
     }
 
     /// How long the loop waits for nothing in particular before it asks what the tasks wait for. For ever, if
-    /// something is to be expected that wakes it: a socket's news, or a handle, be it by its end.
+    /// something is to be expected that wakes it: whatever a task waits for that is not in the tasks' hands, or a
+    /// handle, be it by its end.
     #[cold]
     fn patience_since(&self, quiet: Instant) -> Option<Duration> {
-        let Parts { driver, .. } = &*self.parts;
-        let expects_nothing = !self.tasks().has_outsiders() && !driver.reactor().has_waiters();
+        let expects_nothing = !self.tasks().has_outsiders() && !self.tasks().waits_for_the_world();
         // Questions of an inspector come in between, and change nothing.
-        expects_nothing.then(|| self.patience.get().saturating_sub(driver.last_reading() - quiet))
+        expects_nothing.then(|| self.patience.get().saturating_sub(self.parts.driver.last_reading() - quiet))
     }
 
     /// Nothing has happened for as long as it takes to lose patience, and nothing is due: will anything ever?

@@ -433,10 +433,14 @@ fn a_task_that_moves_when_it_is_asked_has_moved() {
     // A future that broke its promise: what it waits for has happened, and it woke nobody.
     let event_loop = virtual_loop();
     let polls = Cell::new(0);
-    event_loop.block_on(poll_fn(|_| {
-        polls.set(polls.get() + 1);
-        if polls.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
-    }));
+    let (event, forgetful) = (
+        Event::new(),
+        poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            if polls.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
+        }),
+    );
+    event_loop.block_on(futures::future::select(Box::pin(forgetful), Box::pin(event.wait())));
     assert_eq!(polls.get(), 2);
 }
 
@@ -449,7 +453,7 @@ fn a_task_that_sets_a_timer_when_it_is_asked_has_moved() {
             polls.set(polls.get() + 1);
             if polls.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
         });
-        first.await;
+        futures::future::select(Box::pin(first), Box::pin(Event::new().wait())).await;
         sleep(Duration::from_millis(200)).await;
         7
     });
@@ -488,16 +492,17 @@ fn a_foreign_waker_may_wake_from_anywhere() {
         let waker = receive.try_iter().last().unwrap();
         thread::spawn(move || waker.wake());
     });
-    let woken = Cell::new(0);
-    event_loop.block_on(poll_fn(|cx| {
-        woken.set(woken.get() + 1);
-        if woken.get() == 3 {
+    let (event, polls) = (Event::new(), Cell::new(0));
+    let elsewhere = poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        if polls.get() == 3 {
             return Poll::Ready(());
         }
         send.send(cx.waker().clone()).unwrap();
         Poll::Pending
-    }));
-    assert_eq!(woken.get(), 3, "begun, asked, woken");
+    });
+    event_loop.block_on(futures::future::select(Box::pin(elsewhere), Box::pin(event.wait())));
+    assert_eq!(polls.get(), 3, "begun, asked, woken");
 }
 
 #[test]
@@ -519,22 +524,39 @@ fn a_waker_cloned_on_another_thread_is_a_foreign_one() {
     assert_eq!(polls.get(), 3);
 }
 
+/// Lets somebody act as soon as the loop sleeps.
+struct WhenItSleeps(RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl Observer for WhenItSleeps {
+    fn event(&self, event: &roundel::Event<'_>) {
+        if let roundel::Event::Parked { limit } = event {
+            assert_eq!(*limit, None, "there is nothing to be asked");
+            if let Some(then) = self.0.take() {
+                then();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_future_that_says_nothing_may_be_woken_from_anywhere() {
     // It keeps its first waker only, which it should not; but a program that works is not to be ended for it.
     let (send, receive) = mpsc::channel::<Waker>();
-    let event_loop = AfterTheQuestion::watching(move || receive.recv().unwrap().wake());
+    let wakes = WhenItSleeps(RefCell::new(Some(Box::new(move || {
+        let waker = receive.recv().unwrap();
+        thread::spawn(move || waker.wake());
+    }))));
+    let event_loop = EventLoop::builder().clock(Clock::virtual_time()).observer(Rc::new(wakes)).build().unwrap();
     let polls = Cell::new(0);
     event_loop.block_on(poll_fn(|cx| {
         polls.set(polls.get() + 1);
-        match polls.get() {
-            1 => send.send(cx.waker().clone()).unwrap(),
-            2 => {}
-            _ => return Poll::Ready(()),
+        if polls.get() == 2 {
+            return Poll::Ready(());
         }
+        send.send(cx.waker().clone()).unwrap();
         Poll::Pending
     }));
-    assert_eq!(polls.get(), 3);
+    assert_eq!(polls.get(), 2, "nobody asked it");
 }
 
 #[test]

@@ -93,6 +93,12 @@ impl Tasks {
         roll
     }
 
+    /// Whether anybody waits for what no task of this loop can bring about, as far as its last wait says.
+    pub(crate) fn waits_for_the_world(&self) -> bool {
+        let of_the_world = |task: &Task| matches!(task.waits, Waits::Foreign | Waits::Socket | Waits::Thread);
+        self.queue.borrow().iter().any(|(.., task)| of_the_world(task) && !task.is_over())
+    }
+
     /// What is known of the task in this place.
     pub(crate) fn info_at(&self, key: Key) -> Option<TaskInfo> {
         let queue = self.queue.borrow();

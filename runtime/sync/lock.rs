@@ -100,6 +100,13 @@ impl<T> Lock<T> {
         LockGuard { value: self.value.borrow_mut(), lock: self, _turn: turn }
     }
 
+    #[cold]
+    fn tell_released(&self) {
+        if let Some(mark) = self.holder.get() {
+            self.label.released(Waits::Lock, mark);
+        }
+    }
+
     /// Whether somebody has it, or is just being handed it.
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> bool {
@@ -225,9 +232,10 @@ impl<T> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Told first, for by the hand-over the next one may be running already under a foreign waker.
-        if let Some(mark) = self.lock.holder.take() {
-            self.lock.label.released(Waits::Lock, mark);
+        if observer::is_watched() {
+            self.lock.tell_released();
         }
+        self.lock.holder.set(None);
     }
 }
 

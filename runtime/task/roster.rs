@@ -106,13 +106,13 @@ impl Tasks {
     }
 
     /// Those that have waited for a lock, or for another task, since the last time that this was asked; nobody, if
-    /// each of them was asked before. And whether others now begin to be of them.
+    /// each of them was asked before. And whether others, who wait for a lock, now begin to be of them.
     pub(crate) fn stalled(&self) -> (Vec<(TaskId, Key, Seen)>, bool) {
         let mut queue = self.queue.borrow_mut();
         let (mut has_news, mut has_suspects) = (false, false);
         for task in queue.tasks_mut().filter(|task| task.waits_for_others()) {
             has_news |= task.seen == Seen::Waiting;
-            has_suspects |= task.seen == Seen::No;
+            has_suspects |= task.seen == Seen::No && task.waits == Waits::Lock;
             task.seen = task.seen.max(Seen::Waiting);
         }
         if !has_news {

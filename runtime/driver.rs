@@ -91,7 +91,7 @@ impl Driver {
         most: Option<Duration>,
         patience: impl FnOnce() -> Option<Duration>,
     ) -> bool {
-        let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
+        let deadline = self.next_deadline();
         let left = deadline.map(|deadline| deadline.duration_since(self.clock.now()));
         // The manual clock stands still: only the world, or another thread, can end this wait.
         let stands_still = !self.clock.is_real() && !self.clock.is_virtual();
@@ -110,13 +110,16 @@ impl Driver {
         in_vain
     }
 
+    fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)))
+    }
+
     /// Whether something will happen by itself, sooner or later: a timer is set and time passes, a closure runs, or
     /// somebody waits for a socket.
     pub(crate) fn expects_something(&self) -> bool {
-        let deadline = self.wheel.borrow_mut().next_tick().map(|tick| Instant(tick.saturating_mul(TICK)));
         let time_passes = self.clock.is_real() || self.clock.is_virtual();
         let is_coming = |deadline| time_passes || deadline <= self.clock.now();
-        deadline.is_some_and(is_coming) || self.has_closures() || self.reactor.has_waiters()
+        self.next_deadline().is_some_and(is_coming) || self.has_closures() || self.reactor.has_waiters()
     }
 
     /// Whether a closure runs beside the loop, or will.

@@ -5,12 +5,13 @@
 //!     repeat:        collect what other threads left
 //!                    take turns: poll who is first in line     -> the root is done? return
 //!                    nothing ready?      park until the next deadline
+//!                                        none, and nothing comes? ask the tasks whether anything ever will
 //!                    64 polls done?      look at the world, do not wait
 //! ```
 //!
 //! Promises: a nested `block_on` is refused; the world is looked at every 64 polls, so that a spinning
-//! task starves neither sockets nor timers; dropping the loop drops every task on this thread, inside
-//! the loop, before timers and sockets go.
+//! task starves neither sockets nor timers; a loop that nothing can wake any more ends with the reason;
+//! dropping the loop drops every task on this thread, inside the loop, before timers and sockets go.
 //! Does not know: what tasks do.
 
 use std::cell::Cell;
@@ -124,12 +125,24 @@ impl EventLoop {
         future: F,
         site: &'static Location<'static>,
     ) -> Result<F::Output, Box<Deadlock>> {
+        let (output, ran) = self.with_root(future, site, |poll_root| self.run(poll_root));
+        ran.map(|()| output.expect("the loop runs until the root is done"))
+    }
+
+    /// Gives `future` its place among the tasks while `run` runs the loop, and gives its output, if it came to one.
+    #[inline]
+    fn with_root<F: Future, R>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+        run: impl FnOnce(PollRoot<'_>) -> R,
+    ) -> (Option<F::Output>, R) {
         let root = Root::enter(self.tasks(), site);
         let mut output = None;
         // A task is over when its future has been dropped: hence the block.
         let ran = {
             let mut future = pin!(future);
-            self.run(&mut |cx| match future.as_mut().poll(cx) {
+            run(&mut |cx| match future.as_mut().poll(cx) {
                 Poll::Ready(value) => {
                     output = Some(value);
                     true
@@ -137,8 +150,8 @@ impl EventLoop {
                 Poll::Pending => false,
             })
         };
-        root.outcome.set(if ran.is_ok() { Outcome::Returned } else { Outcome::Cancelled });
-        ran.map(|()| output.expect("the loop runs until the root is done"))
+        root.outcome.set(if output.is_some() { Outcome::Returned } else { Outcome::Cancelled });
+        (output, ran)
     }
 
     /// One turn, without waiting: gives each ready task one poll, then looks at sockets and timers.
@@ -271,30 +284,17 @@ impl EventLoop {
         steer: &mut dyn FnMut(&Parts, PollRoot<'_>) -> Steer,
     ) -> Option<F::Output> {
         let _inside = context::enter(&self.parts, "explore()");
-        let root = Root::enter(self.tasks(), site);
-        let mut output = None;
-        {
-            let mut future = pin!(future);
-            let poll_root: PollRoot<'_> = &mut |cx| match future.as_mut().poll(cx) {
-                Poll::Ready(value) => {
-                    output = Some(value);
-                    true
-                }
-                Poll::Pending => false,
-            };
-            loop {
-                self.parts.scheduler.collect_mail();
-                match steer(&self.parts, poll_root) {
-                    Steer::TakeTurn => {}
-                    Steer::RootFinished | Steer::GiveUp => break,
-                }
-                if let Turns::RootFinished = self.parts.scheduler.take_turns(1, poll_root) {
-                    break;
-                }
+        let steered = |poll_root: PollRoot<'_>| loop {
+            self.parts.scheduler.collect_mail();
+            match steer(&self.parts, poll_root) {
+                Steer::TakeTurn => {}
+                Steer::RootFinished | Steer::GiveUp => break,
             }
-        }
-        root.outcome.set(if output.is_some() { Outcome::Returned } else { Outcome::Cancelled });
-        output
+            if let Turns::RootFinished = self.parts.scheduler.take_turns(1, poll_root) {
+                break;
+            }
+        };
+        self.with_root(future, site, steered).0
     }
 }
 

@@ -140,10 +140,10 @@ impl Scheduler {
     /// Asks a task that waits what it waits for: a turn out of line, with a waker that counts who else keeps it.
     #[cold]
     pub(crate) fn ask(&self, key: Key, poll_root: PollRoot<'_>) -> Asked {
-        let actor = observer::set_actor(Actor::Loop);
         if !self.tasks.enqueue(key) {
             return Asked::Nobody;
         }
+        let actor = observer::set_actor(Actor::Loop);
         self.tasks.tell_woken(key);
         observer::set_actor(actor);
         self.tasks.bring_forward(self.tasks.ready().len() - 1);
